@@ -1,0 +1,1 @@
+# bench: shapes as data, the limits of the machine, kernel and model benchmarks.

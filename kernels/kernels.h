@@ -1,0 +1,521 @@
+/*
+ * kernels.h: tessera's kernel library, usable alone: operators of unified multimodal models on CPUs.
+ *
+ * An operator is a pure function: it allocates nothing, starts no threads, keeps no state and cannot
+ * fail. Its arguments stand in a struct whose comment is the whole contract, down to the order of the
+ * roundings, so every tier (ref, avx2, avxvnni, avx512, neon, neondot, i8mm) returns the same bits for
+ * any number of threads. A call computes the units [begin, end) of its work; tsr_<args>_units() says how
+ * many there are, and disjoint ranges may run on different threads at the same time. par.h hands them
+ * out to a pool of threads; without par.h call `k.rmsnorm(&args, 0, tsr_norm_units(&args))`.
+ *
+ * Preconditions hold for all operators: pointers are valid for the stated shapes, sizes are as stated,
+ * index arrays are in range (the caller checks; kernels do not). Sizes may be zero. f32 matrices are
+ * row-major with a leading dimension ld* in elements; output never aliases input unless said. Nothing
+ * outside the stated shapes is read or written.
+ *
+ * Words used in the contracts:
+ *   fma(a,b,c)  one rounding. Every other +,-,*,/ and sqrt is one IEEE rounding, in the order written.
+ *   chain       acc = start; for i ascending: acc = fma(x_i, y_i, acc)
+ *   sum(x)      the reduction of the design: blocks of 1,024 elements; in a block 16 f32 lanes, element
+ *               i in lane i mod 16, added ascending from +0; the lanes added by the tree (i, i+8),
+ *               (i, i+4), (i, i+2), (i, i+1); the block sums added in double, ascending, from +0.
+ *   max(a,b)    a > b ? a : b
+ *   exp, erf, tanh, sin, cos   SLEEF's Sleef_finz_*_u10 functions, f32
+ */
+#ifndef TSR_KERNELS_H
+#define TSR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TSR_API __attribute__((visibility("default")))
+#else
+#define TSR_API
+#endif
+
+/* ---- status ------------------------------------------------------------------------------------ */
+
+/* What a call returns; also the exit codes of the program. */
+enum tsr_status {
+    TSR_OK = 0,
+    TSR_INTERNAL = 1,    /* a bug in tessera */
+    TSR_USAGE = 2,       /* the caller's arguments are wrong */
+    TSR_IO = 3,          /* a file cannot be opened, read or written */
+    TSR_MALFORMED = 4,   /* input is damaged or lies */
+    TSR_UNSUPPORTED = 5, /* input is valid, but of a kind this version does not handle */
+    TSR_MEMORY = 6,      /* not enough memory */
+    TSR_CPU = 7,         /* the CPU lacks what is needed */
+    TSR_CHECKSUM = 8,    /* a checksum does not match */
+    TSR_END = 9,         /* no error: a stream of events is over */
+    TSR_INTERRUPTED = 130 /* cancelled by the caller */
+};
+typedef enum tsr_status tsr_status;
+
+/* An error in words, filled by the callee: one line, at most 255 bytes, no control characters. */
+struct tsr_error {
+    tsr_status status;
+    char message[256];
+};
+
+/* Fills *error (may be NULL) like printf, with control bytes replaced by '?', and returns `status`. */
+TSR_API tsr_status tsr_fail(struct tsr_error *error, tsr_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ---- tiles ------------------------------------------------------------------------------------- */
+
+/* Element formats. The numbers stand in files (`tessera.tile.format`): never renumber. */
+enum tsr_format {
+    TSR_F32 = 0,
+    TSR_F16 = 1,
+    TSR_BF16 = 2,
+    TSR_T8 = 3, /* 8-bit codes, zero point 128, one f16 scale per 32 k */
+    TSR_T4 = 4  /* 4-bit codes, zero point 8, one f16 scale per 32 k */
+};
+
+enum {
+    TSR_PANEL = 16,       /* rows of a panel */
+    TSR_LINE_BYTES = 64,  /* 16 rows x 4 bytes */
+    TSR_GROUP = 32,       /* k that share a weight scale and an activation sum */
+    TSR_BLOCK = 64,       /* k of a stored t8 or t4 block */
+    TSR_ACT_BLOCK = 128,  /* k that share an activation scale */
+    TSR_T8_BYTES = 1088,  /* bytes of a t8 block of 64 k x 16 rows */
+    TSR_T4_BYTES = 576,   /* bytes of a t4 block of 64 k x 16 rows */
+    TSR_KEY_CHUNK = 256,  /* keys that are reduced together in attention */
+    TSR_REDUCE_BLOCK = 1024,
+    TSR_ATTENTION_ROWS = 16, /* query rows of one unit of attention */
+    TSR_HEAD_MAX = 512       /* largest head dimension of attention */
+};
+
+/*
+ * A matrix W[n][k] in tile layout: panels of 16 rows, one after the other; a panel is a run of 64-byte
+ * lines of 16 rows x 4 bytes, row r at bytes 4r..4r+3. Base 64-byte aligned (f16: 32). Rows that pad n
+ * to 16 are zero (t8, t4: the zero code, scale 0).
+ *   TSR_T8    per 64 k a block: 64 B of scales (group 0: 16 f16, group 1: 16 f16), then 16 lines; line q
+ *             holds codes k = 4q..4q+3 of each row.            value = (u8 - 128) * scale
+ *   TSR_T4    per 64 k a block: 64 B of scales, then 8 lines; line j holds in its low nibbles quad 2j, in
+ *             its high nibbles quad 2j+1 (byte i of a row: k = 4q+i).   value = (u4 - 8) * scale
+ *   TSR_F32   [k][16] f32;   TSR_F16  [k][16] f16;   TSR_BF16  [ceil(k/2)][16][2] bf16
+ * t8, t4 pad k to 64 with the zero code and scale 0; bf16 pads k to 2 with zero.
+ */
+struct tsr_tile {
+    const void *data;
+    size_t n, k;
+    uint32_t format; /* enum tsr_format */
+};
+
+static inline size_t tsr_round_up(size_t x, size_t to)
+{
+    return (x + to - 1) / to * to;
+}
+
+static inline size_t tsr_ceil_div(size_t x, size_t by)
+{
+    return (x + by - 1) / by;
+}
+
+/* Bytes of one panel of 16 rows; the caller has checked that it cannot overflow (quant.h does). */
+static inline size_t tsr_panel_bytes(uint32_t format, size_t k)
+{
+    switch (format) {
+    case TSR_F32:
+        return k * 64;
+    case TSR_F16:
+        return k * 32;
+    case TSR_BF16:
+        return tsr_ceil_div(k, 2) * 64;
+    case TSR_T8:
+        return tsr_ceil_div(k, TSR_BLOCK) * TSR_T8_BYTES;
+    default:
+        return tsr_ceil_div(k, TSR_BLOCK) * TSR_T4_BYTES;
+    }
+}
+
+/*
+ * Activations quantized on the fly: s8 codes, one f32 scale per row and block of 128 k, one s32 sum of
+ * codes per row and group of 32 k. ldc: codes per row, k rounded up to a multiple of 32 (matmul: of 64),
+ * zero-padded; lds: scales per row, ceil(k/128); sums per row: ldc/32.
+ */
+struct tsr_q8 {
+    int8_t *codes;  /* [m, ldc] */
+    float *scales;  /* [m, lds] */
+    int32_t *sums;  /* [m, ldc/32] */
+    size_t ldc, lds;
+};
+
+/* ---- operators: arguments and contracts ---------------------------------------------------------- */
+
+/* Every implementation: computes units [begin, end) of the work described by *args. */
+typedef void tsr_kernel(const void *args, size_t begin, size_t end);
+
+/*
+ * quantize_rows: q = x in s8. Unit: a row. Per block of 128 k (the last may be shorter): amax = the
+ * largest |x|, taken as the integer maximum of the bits without sign. Any Inf or NaN: codes 0, scale NaN.
+ * amax < 2^-100: codes 0, scale +0. Else inv = 127/amax, code = round-half-even(x*inv), scale = amax/127.
+ */
+struct tsr_quantize {
+    const float *x; /* [m, k] */
+    size_t ldx;
+    struct tsr_q8 q;
+    size_t m, k;
+};
+static inline size_t tsr_quantize_units(const struct tsr_quantize *a) { return a->m; }
+
+/*
+ * matmul_t8, matmul_t4: y[m][n] = x W^T + bias. Unit: a panel of 16 outputs. Per element: acc = bias[n] or
+ * +0; for each block of 128 k ascending: t = +0; for each of its groups of 32 ascending:
+ * t = fma((float)dot_g, ws[n][g], t); then acc = fma(t, xs[m][b], acc). dot_g is the exact s32 dot of the
+ * unsigned weight codes with the activation codes, minus zero point times the group's sum. Groups run to
+ * k rounded up to 64, padding included. The contract holds for every byte value of the tile.
+ */
+struct tsr_matmul_q {
+    struct tsr_q8 x; /* m rows, ldc = k rounded up to 64 */
+    struct tsr_tile w;
+    const float *bias; /* [n] or NULL */
+    float *y;          /* [m, n] */
+    size_t ldy;
+    size_t m;
+};
+static inline size_t tsr_matmul_q_units(const struct tsr_matmul_q *a)
+{
+    return tsr_ceil_div(a->w.n, TSR_PANEL);
+}
+
+/*
+ * matmul_tf: y = x W^T + bias for W of f32, f16 or bf16 (converted exactly). Unit: a panel of 16 outputs.
+ * Per element a chain over k ascending that starts at bias[n] or +0.
+ */
+struct tsr_matmul_f {
+    const float *x; /* [m, k] */
+    size_t ldx;
+    struct tsr_tile w;
+    const float *bias; /* [n] or NULL */
+    float *y;          /* [m, n] */
+    size_t ldy;
+    size_t m;
+};
+static inline size_t tsr_matmul_f_units(const struct tsr_matmul_f *a)
+{
+    return tsr_ceil_div(a->w.n, TSR_PANEL);
+}
+
+/* gather_rows: y[i] = row ids[i] of any tile, as f32; t8, t4: (float)(code - zero) * scale. Unit: an id. */
+struct tsr_gather {
+    struct tsr_tile w;
+    const int32_t *ids; /* [count], 0 <= id < n */
+    float *y;           /* [count, k] */
+    size_t ldy;
+    size_t count;
+};
+static inline size_t tsr_gather_units(const struct tsr_gather *a) { return a->count; }
+
+/*
+ * The key and value cache of one layer for `batch` sequences. Per sequence and kv head: K is a tile of
+ * keys (rows) x d of `format` F32 or F16 (panels of 16 keys, [d][16]), V is rows [key][d] of `format`.
+ * capacity is a multiple of 16; head h starts h*capacity*d elements after the sequence's base.
+ */
+struct tsr_kv {
+    void *const *k; /* [batch] */
+    void *const *v; /* [batch] */
+    uint32_t format;
+    size_t capacity, heads, d;
+};
+
+/*
+ * kv_store: writes `rows` new keys and values of each sequence at index start[b] + row, rounded to
+ * `format` (f16: to nearest even). Unit: sequence b * kv.heads + head.
+ */
+struct tsr_kv_store {
+    struct tsr_kv kv;
+    const float *k, *v; /* [batch * rows, heads * d] */
+    size_t ldk, ldv;
+    const size_t *start; /* [batch] */
+    size_t batch, rows;
+};
+static inline size_t tsr_kv_store_units(const struct tsr_kv_store *a)
+{
+    return a->batch * a->kv.heads;
+}
+
+/*
+ * attention: out = softmax(q k^T * scale) v per head, query row i of sequence b sees the keys with index
+ * below limits[b*rows + i] (which expresses causal, full, block-causal and prefix masks alike). Query head
+ * h reads kv head h / (heads / kv.heads).
+ * q' = q * scale. Keys in chunks of 256 by absolute index. Per chunk: s_j = chain over d of q'[d], k_j[d]
+ * from +0; m = max(s_j, m) over j ascending from -Inf; p_j = exp(s_j - m); l = sum(p_j) over the visible
+ * keys of the chunk (as f32); o = chain over j of p_j, v_j from +0. Triples merge in ascending order, the
+ * first chunk as it is: M = max(m, m_c); a = exp(m - M); b = exp(m_c - M); l = fma(l, a, l_c * b);
+ * o[d] = fma(o[d], a, o_c[d] * b); m = M. out = o / l. No visible key: zeros.
+ * Unit: (b * kv.heads + kv head) * ceil(rows/16) + block of 16 query rows, all query heads of the kv head.
+ */
+struct tsr_attention {
+    const float *q; /* [batch * rows, heads * d] */
+    size_t ldq;
+    float *out; /* [batch * rows, heads * d] */
+    size_t ldo;
+    struct tsr_kv kv;
+    const int32_t *limits; /* [batch * rows], each <= kv.capacity */
+    size_t batch, rows, heads;
+    float scale;
+};
+static inline size_t tsr_attention_units(const struct tsr_attention *a)
+{
+    return a->batch * a->kv.heads * tsr_ceil_div(a->rows, TSR_ATTENTION_ROWS);
+}
+
+/*
+ * codebook_nearest: index[i] = argmax over codes c of a chain over k of x, w_c that starts at bias[c] or +0
+ * (nearest in L2: bias = -|w_c|^2 / 2). The lowest index wins a tie; NaN never wins; all NaN: 0. Unit: a row.
+ */
+struct tsr_codebook {
+    const float *x; /* [m, k] */
+    size_t ldx;
+    struct tsr_tile w;  /* F32 [n, k] */
+    const float *bias;  /* [n] or NULL */
+    int32_t *index;     /* [m] */
+    size_t m;
+};
+static inline size_t tsr_codebook_units(const struct tsr_codebook *a) { return a->m; }
+
+/* Shape of a convolution, NHWC, one picture. Taps outside the picture read zeros and are run over. */
+struct tsr_conv2d {
+    size_t h, w, cin;   /* input [h, w, cin] */
+    size_t oh, ow;      /* output [oh, ow, cout = weights.n] */
+    size_t kh, kw, stride, pad_top, pad_left;
+};
+
+/*
+ * conv2d_tf: weights k = (ky*kw + kx)*cin + c, weights.k = kh*kw*cin. Per output a chain over k ascending
+ * from bias or +0; taps outside read +0. Unit: an output row.
+ */
+struct tsr_conv2d_f {
+    struct tsr_conv2d s;
+    const float *x; /* [h, w, cin] */
+    struct tsr_tile weights; /* F32, F16 or BF16 */
+    const float *bias;       /* [cout] or NULL */
+    float *y;                /* [oh, ow, cout] */
+    const float *zeros;      /* [cin] of +0 */
+};
+static inline size_t tsr_conv2d_f_units(const struct tsr_conv2d_f *a) { return a->s.oh; }
+
+/*
+ * conv2d_t8: pixels quantized by quantize_rows (m = h*w, k = cin, ldc = cin_p = cin rounded up to 32);
+ * weights T8 with k = (ky*kw + kx)*cin_p + c, weights.k = kh*kw*cin_p. As matmul_t8, with the activation
+ * blocks of 128 restarting at each tap; taps outside have codes 0, sums 0 and scale +0, and are run over.
+ * The groups that pad weights.k to 64 are not run. Unit: an output row.
+ */
+struct tsr_conv2d_q {
+    struct tsr_conv2d s;
+    struct tsr_q8 x; /* [h*w] rows */
+    struct tsr_tile weights;
+    const float *bias;  /* [cout] or NULL */
+    float *y;           /* [oh, ow, cout] */
+    const void *zeros;  /* cin_p * 4 bytes of zero: codes, sums and scales of a tap outside */
+};
+static inline size_t tsr_conv2d_q_units(const struct tsr_conv2d_q *a) { return a->s.oh; }
+
+/*
+ * rmsnorm:   r = 1 / sqrt((float)(sum(x*x) / k) + eps);  y = (x * r) * weight      (sum's lanes: fma(x, x, lane))
+ * layernorm: u = (float)(sum(x) / k); r = 1 / sqrt((float)(sum((x-u)*(x-u)) / k) + eps) (lanes by fma);
+ *            y = fma((x - u) * r, weight, bias)
+ * l2norm:    y = x / max(sqrt((float)sum(x*x)), eps)                               (weight, bias unused)
+ * The divisions by k are in double. Unit: a row. y may be x.
+ */
+struct tsr_norm {
+    const float *x; /* [m, k] */
+    size_t ldx;
+    float *y; /* [m, k] */
+    size_t ldy;
+    const float *weight, *bias; /* [k] */
+    size_t m, k;
+    float eps;
+};
+static inline size_t tsr_norm_units(const struct tsr_norm *a) { return a->m; }
+
+/*
+ * groupnorm: x [pixels, channels]; a group is channels/groups neighbouring channels of all pixels, its
+ * elements ordered pixel-major, then channel; u, r and y as in layernorm, weight and bias per channel.
+ * Unit: a group. y may be x.
+ */
+struct tsr_groupnorm {
+    const float *x;
+    float *y;
+    const float *weight, *bias; /* [channels] */
+    size_t pixels, channels, groups;
+    float eps;
+};
+static inline size_t tsr_groupnorm_units(const struct tsr_groupnorm *a) { return a->groups; }
+
+/* rope_table: angle = pos * inv_freq; cosines = cos(angle), sines = sin(angle). Unit: a position. */
+struct tsr_rope_table {
+    const float *positions; /* [m] */
+    const float *inv_freq;  /* [half] */
+    float *cosines, *sines; /* [m, half] */
+    size_t m, half;
+};
+static inline size_t tsr_rope_table_units(const struct tsr_rope_table *a) { return a->m; }
+
+/*
+ * rope: rotates pairs in place, per row and head of d: pair p is (p, p + d/2), interleaved: (2p, 2p+1).
+ * a' = fma(-b, s, a * c);  b' = fma(a, s, b * c). Unit: a row.
+ */
+struct tsr_rope {
+    float *x; /* [m, heads * d] */
+    size_t ldx;
+    const float *cosines, *sines; /* [m, d/2] */
+    size_t m, heads, d;
+    int interleaved;
+};
+static inline size_t tsr_rope_units(const struct tsr_rope *a) { return a->m; }
+
+/*
+ * softmax:   m = max(x_j, m) over j ascending from -Inf; e = exp(x - m); y = e / (float)sum(e)
+ * silu:      y = x / (1 + exp(-x))
+ * gelu_erf:  y = (0.5 * x) * (1 + erf(x * 0.70710678f))
+ * gelu_tanh: y = (0.5 * x) * (1 + tanh(0.79788456f * fma((0.044715f * x) * x, x, x)))
+ * Unit: a row. y may be x.
+ */
+struct tsr_rows {
+    const float *x; /* [m, k] */
+    size_t ldx;
+    float *y; /* [m, k] */
+    size_t ldy;
+    size_t m, k;
+};
+static inline size_t tsr_rows_units(const struct tsr_rows *a) { return a->m; }
+
+/* add: y = a + b;  silu_mul: y = silu(a) * b. ldb = 0 repeats one row. Unit: a row. y may be a or b. */
+struct tsr_rows2 {
+    const float *a; /* [m, k] */
+    size_t lda;
+    const float *b; /* [m, k] */
+    size_t ldb;
+    float *y; /* [m, k] */
+    size_t ldy;
+    size_t m, k;
+};
+static inline size_t tsr_rows2_units(const struct tsr_rows2 *a) { return a->m; }
+
+/* upsample2x: nearest, y[2i+u][2j+v][c] = x[i][j][c]. Unit: an input row (two output rows). */
+struct tsr_upsample {
+    const float *x; /* [h, w, c] */
+    float *y;       /* [2h, 2w, c] */
+    size_t h, w, c;
+};
+static inline size_t tsr_upsample_units(const struct tsr_upsample *a) { return a->h; }
+
+/*
+ * resize: one pass of PIL's integer resize over interleaved u8 pixels. Output index o of the resized axis
+ * reads count[o] inputs from first[o] on with s32 coefficients of 22 fraction bits, coef[o*taps + i]:
+ * y = clip8((2^21 + sum x * coef) >> 22). vertical = 0: [h, w] -> [h, size]; else [h, w] -> [size, w].
+ * Unit: an output row. (Pillow, src/libImaging/Resample.c)
+ */
+struct tsr_resize {
+    const uint8_t *x; /* [h, w, c] */
+    uint8_t *y;
+    size_t h, w, c, size, taps;
+    const int32_t *first, *count; /* [size] */
+    const int32_t *coef;          /* [size, taps] */
+    int vertical;
+};
+static inline size_t tsr_resize_units(const struct tsr_resize *a)
+{
+    return a->vertical ? a->size : a->h;
+}
+
+/* argmax: lowest index of the largest value; NaN never wins; all NaN: 0. Unit: a row. */
+struct tsr_argmax {
+    const float *x; /* [m, k] */
+    size_t ldx;
+    int32_t *index; /* [m] */
+    size_t m, k;
+};
+static inline size_t tsr_argmax_units(const struct tsr_argmax *a) { return a->m; }
+
+/*
+ * sample: one index per row from logits. l = cond, or with guidance (uncond not NULL)
+ * fma(guidance, cond - uncond, uncond). temperature 0: argmax. Else l = l / temperature; candidates sorted by l
+ * descending, the lowest index first in a tie (NaN: never); top_k > 0 keeps the first top_k; p = exp(l - max),
+ * in f32; top_p < 1 keeps the shortest prefix whose cumulated p, in double, reaches top_p of the total of
+ * the kept; then over the kept in ascending index the cumulated sum in double: the first index whose
+ * sum > u * total, else the last kept. u in [0,1). Unit: a row.
+ */
+struct tsr_sample {
+    const float *cond, *uncond; /* [m, k]; uncond may be NULL */
+    size_t ld;
+    const float *u; /* [m] */
+    int32_t *index; /* [m] */
+    void *scratch;  /* m * k * 12 bytes, 8-byte aligned */
+    size_t m, k, top_k;
+    float guidance, temperature, top_p;
+};
+static inline size_t tsr_sample_units(const struct tsr_sample *a) { return a->m; }
+
+/* ---- the table, the CPU and the choice ----------------------------------------------------------- */
+
+enum tsr_tier {
+#define TIER(name, text) TSR_TIER_##name,
+#include "kernels.def"
+    TSR_TIERS
+};
+
+enum tsr_op {
+#define OP(name, args) TSR_OP_##name,
+#include "kernels.def"
+    TSR_OPS
+};
+
+/* A choice of one implementation per operator: a value, made by tsr_kernels_select. */
+struct tsr_kernels {
+#define OP(name, args) tsr_kernel *name;
+#include "kernels.def"
+    uint8_t tier[TSR_OPS]; /* enum tsr_tier of each */
+};
+
+/* A row of the table. */
+struct tsr_impl {
+    uint8_t op, tier;
+    tsr_kernel *run;
+};
+
+TSR_API extern const struct tsr_impl tsr_impls[];
+TSR_API extern const size_t tsr_impl_count;
+TSR_API extern const char *const tsr_op_names[TSR_OPS];
+TSR_API extern const char *const tsr_tier_names[TSR_TIERS];
+TSR_API extern const char *const tsr_tier_texts[TSR_TIERS];
+
+/*
+ * The tiers this CPU and its operating system can run, as bits 1 << tier. 0: below the floor (x86-64 with
+ * AVX2, FMA, F16C, BMI2; AArch64): nothing may be run, not even ref.
+ */
+TSR_API uint32_t tsr_cpu_tiers(void);
+
+/* Of the tiers that can run, the bits that are no gain on this CPU model (policy, apart from capability). */
+TSR_API uint32_t tsr_cpu_slow_tiers(void);
+
+/*
+ * Reads a choice of tiers: "avx2" (that tier and those below it), "-avx512,-avxvnni" (all but these),
+ * "" or NULL (all that can run and are not slow). `able` is what the CPU has. An unknown name: TSR_USAGE;
+ * a tier that the CPU lacks: TSR_CPU.
+ */
+TSR_API tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,
+                                   struct tsr_error *error);
+
+/* Chooses for each operator the last implementation in the table whose tier is in `tiers`. */
+TSR_API struct tsr_kernels tsr_kernels_select(uint32_t tiers);
+
+/* A fingerprint of SLEEF's functions as linked: bits are promised for equal fingerprints. */
+TSR_API uint32_t tsr_math_fingerprint(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

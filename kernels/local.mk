@@ -1,0 +1,41 @@
+# kernels: one convenience library per tier. ref needs FMA (SLEEF's purecfma); the floor has it.
+KERNEL_LIBS = libtsr_kernels.la libtsr_ref.la
+noinst_LTLIBRARIES += libtsr_kernels.la libtsr_ref.la
+
+libtsr_kernels_la_SOURCES =
+libtsr_kernels_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
+
+libtsr_ref_la_SOURCES =
+libtsr_ref_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
+
+if X86
+libtsr_ref_la_CFLAGS += -mfma
+
+KERNEL_LIBS += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la
+noinst_LTLIBRARIES += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la
+AVX2_FLAGS = -mavx2 -mfma -mf16c -mbmi2
+
+libtsr_avx2_la_SOURCES =
+libtsr_avx2_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX2_FLAGS)
+
+libtsr_avxvnni_la_SOURCES =
+libtsr_avxvnni_la_CFLAGS = $(AM_CFLAGS) $(AVX2_FLAGS) -mavxvnni
+
+libtsr_avx512_la_SOURCES =
+libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX2_FLAGS) \
+	-mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512
+endif
+
+if ARM
+KERNEL_LIBS += libtsr_neon.la libtsr_neondot.la libtsr_i8mm.la
+noinst_LTLIBRARIES += libtsr_neon.la libtsr_neondot.la libtsr_i8mm.la
+
+libtsr_neon_la_SOURCES =
+libtsr_neon_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
+
+libtsr_neondot_la_SOURCES =
+libtsr_neondot_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
+
+libtsr_i8mm_la_SOURCES =
+libtsr_i8mm_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod+i8mm
+endif

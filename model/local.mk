@@ -1,0 +1,12 @@
+# model: run -> families -> blocks; text and picture know none of the others.
+MODEL_LIBS = libtsr_model.la libtsr_text.la libtsr_picture.la
+noinst_LTLIBRARIES += libtsr_model.la libtsr_text.la libtsr_picture.la
+
+libtsr_model_la_SOURCES =
+libtsr_model_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
+libtsr_text_la_SOURCES =
+libtsr_text_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
+
+libtsr_picture_la_SOURCES =
+libtsr_picture_la_CFLAGS = $(AM_CFLAGS) $(PNG_CFLAGS) $(JPEG_CFLAGS)

@@ -1,0 +1,9 @@
+# tests: Criterion programs, one per room; they see the private headers of the room they test.
+# Class of shapes: TSR_CLASS=small (default; sanitizers, emulators, CI) or real (make check-full).
+AM_TESTS_ENVIRONMENT = TSR_SRCDIR='$(abs_srcdir)'; TSR_BUILDDIR='$(abs_builddir)'; export TSR_SRCDIR TSR_BUILDDIR;
+TEST_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+TEST_LIBS = libtsr_all.la $(CRITERION_LIBS) -lm
+
+.PHONY: check-full
+check-full:
+	TSR_CLASS=real $(MAKE) $(AM_MAKEFLAGS) check

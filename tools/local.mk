@@ -1,0 +1,1 @@
+# tools: the program tessera, one file per subcommand.
