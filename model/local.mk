@@ -5,8 +5,8 @@ noinst_LTLIBRARIES += libtsr_model.la libtsr_text.la libtsr_picture.la
 libtsr_model_la_SOURCES =
 libtsr_model_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
-libtsr_text_la_SOURCES =
+libtsr_text_la_SOURCES = model/text/text.h
 libtsr_text_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
 
-libtsr_picture_la_SOURCES =
+libtsr_picture_la_SOURCES = model/picture/picture.h
 libtsr_picture_la_CFLAGS = $(AM_CFLAGS) $(PNG_CFLAGS) $(JPEG_CFLAGS)
