@@ -70,7 +70,7 @@ static void remove_stale(const char *path)
 
 /*
  * Creates and locks the temporary file. Between creation and lock another writer may take the file for a left-over
- * and remove it; then its link count is 0 and the next number is tried.
+ * and remove it; then it is locked or its link count is 0, and the next number is tried.
  */
 static tsr_status create(struct tsr_atomic *file, struct tsr_error *error)
 {
@@ -86,8 +86,9 @@ static tsr_status create(struct tsr_atomic *file, struct tsr_error *error)
         if (file->fd < 0)
             break;
         struct stat state;
-        flock(file->fd, LOCK_EX | LOCK_NB); /* a file system without locks: nobody removes left-overs then */
-        if (!fstat(file->fd, &state) && state.st_nlink > 0)
+        /* A file system without locks: nobody removes left-overs then. */
+        int taken = flock(file->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+        if (!taken && !fstat(file->fd, &state) && state.st_nlink > 0)
             return TSR_OK;
         close(file->fd);
         file->fd = -1;

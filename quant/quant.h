@@ -15,7 +15,8 @@ extern "C" {
 
 /* ---- tiles ---------------------------------------------------------------------------------------- */
 
-/* Bytes of a tile [n, k], padding included; TSR_MALFORMED if that overflows or n or k is 0. */
+/* Bytes of a tile [n, k], padding included. TSR_MALFORMED if that overflows or n or k is 0, TSR_UNSUPPORTED if the
+ * format is not known. */
 TSR_API tsr_status tsr_tile_bytes(size_t *bytes, uint32_t format, size_t n, size_t k, struct tsr_error *error);
 
 /*
@@ -30,7 +31,8 @@ struct tsr_tile_loss {
  * Packs rows [n, k] of f32 into a tile at `out` (tsr_tile_bytes, 64-byte aligned). t8: per group
  * scale = amax/127 rounded to f16, then codes. t4: the f16 scale (of either sign) and codes in 0..15 that
  * minimize the squared error, searched around amax/8; not by the maximum alone. Non-finite weights:
- * TSR_MALFORMED. Adds to *loss if not NULL.
+ * TSR_MALFORMED; weights too large for the format: TSR_UNSUPPORTED. Adds to *loss if not NULL.
+ * A tile can be packed in slices of whole panels, on any threads: rows [16 p, ...) go to out + p * tsr_panel_bytes.
  */
 TSR_API tsr_status tsr_tile_pack(void *out, uint32_t format, const float *rows, size_t n, size_t k,
                                  struct tsr_tile_loss *loss, struct tsr_error *error);
