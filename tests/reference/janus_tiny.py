@@ -195,11 +195,10 @@ def drop_private(value):
     return value
 
 
-def preprocessor_config(shape):
-    size = shape.grid * shape.vision["patch_size"]
+def preprocessor_config(size, min_size, scheme):
     common = {"background_color": [127, 127, 127], "do_normalize": True, "image_mean": [0.5] * 3,
-              "image_std": [0.5] * 3, "min_size": shape.min_size, "rescale_factor": 1 / 255}
-    if shape.scheme == "official":
+              "image_std": [0.5] * 3, "min_size": min_size, "rescale_factor": 1 / 255}
+    if scheme == "official":
         return common | {"image_processor_type": "VLMImageProcessor", "image_size": size,
                          "processor_class": "VLChatProcessor"}
     return common | {"do_pad": True, "do_rescale": True, "do_resize": True, "resample": 3,
@@ -231,7 +230,8 @@ def save(shape, model, folder):
                       "generation_kwargs": model.generation_config.generation_kwargs}
         write_json(folder / "generation_config.json", generation)
     write_json(folder / "config.json", config)
-    write_json(folder / "preprocessor_config.json", preprocessor_config(shape))
+    side = shape.grid * shape.vision["patch_size"]
+    write_json(folder / "preprocessor_config.json", preprocessor_config(side, shape.min_size, shape.scheme))
     if shape.shards == 1:
         write_tensors(tensors, folder / "model.safetensors")
         return
