@@ -5,7 +5,8 @@
 The folder is one that transformers loads: names and shapes are asked of the class itself on the `meta` device, which
 allocates nothing. Each tensor is one block of unit normals (a prime number of them, so that no two rows of a matrix
 line up), scaled by the spread that weights.py gives its name, rounded to bf16 and written over and over from an offset
-of its own. It needs half a gigabyte of memory, most of it torch itself; activations stay finite, texts and pictures are noise but not flat.
+of its own. It needs half a gigabyte of memory, most of it torch itself; activations stay finite, texts and pictures
+are noise but not flat.
 
 The tokenizer is DeepSeek-like with the published size: trained merges first, then merges of pairs of known tokens until
 there are 100,000 entries (valid, if useless), then the added tokens; ids that the published file gives to BOS, EOS, pad, boi
