@@ -502,8 +502,8 @@ TSR_API uint32_t tsr_cpu_slow_tiers(void);
 
 /*
  * Reads a choice of tiers: "avx2" (that tier and those below it), "-avx512,-avxvnni" (all but these),
- * "" or NULL (all that can run and are not slow). `able` is what the CPU has. An unknown name: TSR_USAGE;
- * a tier that the CPU lacks: TSR_CPU.
+ * "" or NULL (all that can run and are not slow). `able` is what the CPU has. An unknown name, or "-ref":
+ * TSR_USAGE; asking for a tier that the CPU lacks, or a CPU below the floor: TSR_CPU.
  */
 TSR_API tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,
                                    struct tsr_error *error);

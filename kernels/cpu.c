@@ -1,0 +1,87 @@
+/*
+ * cpu.c: which tiers this CPU and its operating system can run.
+ *
+ * x86-64: cpuid says what the core has, xgetbv says which registers the system saves across a
+ * context switch; both are needed, and neither is an AVX instruction, so this file runs on any
+ * x86-64 (xgetbv only where OSXSAVE says it exists). AArch64: the kernel's HWCAP words say both at
+ * once. Sources: Intel SDM vol. 1 chapters 14 and 15; Linux
+ * Documentation/arch/arm64/elf_hwcaps.rst.
+ */
+#include "kernels.h"
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+
+enum {
+    LEAF1_ECX = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29,     /* FMA OSXSAVE AVX F16C */
+    LEAF7_EBX = 1u << 5 | 1u << 8,                             /* AVX2 BMI2 */
+    LEAF7_EBX_512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30, /* AVX512 F DQ CD BW */
+    LEAF7_ECX_512 = 1u << 11,                                  /* AVX512 VNNI */
+    LEAF71_EAX_VNNI = 1u << 4,                                 /* AVX-VNNI */
+    XCR0_YMM = 0x06,                                           /* SSE and AVX state */
+    XCR0_ZMM = 0xe6                                            /* and opmask, zmm0-15, zmm16-31 */
+};
+#define LEAF7_EBX_VL (1u << 31) /* AVX512 VL; does not fit an enum constant */
+
+/* The low word of XCR0: register state that the operating system saves. */
+static uint32_t saved_state(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+uint32_t tsr_cpu_tiers(void)
+{
+    uint32_t a, b, c, d, b7, c7, state, subleaf_max, tiers;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & LEAF1_ECX) != LEAF1_ECX)
+        return 0;
+    state = saved_state();
+    if ((state & XCR0_YMM) != XCR0_YMM || !__get_cpuid_count(7, 0, &subleaf_max, &b7, &c7, &d) ||
+        (b7 & LEAF7_EBX) != LEAF7_EBX)
+        return 0;
+    tiers = 1u << TSR_TIER_ref | 1u << TSR_TIER_avx2;
+    if (subleaf_max >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF71_EAX_VNNI))
+        tiers |= 1u << TSR_TIER_avxvnni;
+    if ((state & XCR0_ZMM) == XCR0_ZMM && (b7 & LEAF7_EBX_512) == LEAF7_EBX_512 &&
+        (b7 & LEAF7_EBX_VL) && (c7 & LEAF7_ECX_512))
+        tiers |= 1u << TSR_TIER_avx512;
+    return tiers;
+}
+
+#elif defined(__aarch64__)
+
+#include <sys/auxv.h>
+
+/* Bits of the Linux ABI, named here because older system headers lack the newer ones. */
+enum { ASIMD = 1u << 1, ASIMDDP = 1u << 20, I8MM_2 = 1u << 13 };
+
+uint32_t tsr_cpu_tiers(void)
+{
+    const unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AT_HWCAP2);
+    uint32_t tiers;
+
+    if (!(cap & ASIMD))
+        return 0;
+    tiers = 1u << TSR_TIER_ref | 1u << TSR_TIER_neon;
+    if (cap & ASIMDDP)
+        tiers |= 1u << TSR_TIER_neondot;
+    if ((cap & ASIMDDP) && (cap2 & I8MM_2))
+        tiers |= 1u << TSR_TIER_i8mm;
+    return tiers;
+}
+
+#endif
+
+/*
+ * None yet. The avx512 tier asks for VNNI, so the cores whose 512-bit units cost more clock than
+ * they give (the first AVX-512 servers) never reach it, and no later model has been measured to
+ * lose. A model that is goes here, with its measurement.
+ */
+uint32_t tsr_cpu_slow_tiers(void)
+{
+    return 0;
+}

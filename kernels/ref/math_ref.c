@@ -1,0 +1,91 @@
+/*
+ * math_ref.c: the only file that calls SLEEF's scalar functions.
+ *
+ * Sleef_finz_<f>1_u10purecfma computes <f> to 1 ulp in plain C with fma, and returns the bits of
+ * the vector forms Sleef_finz_<f>{8_u10avx2, 16_u10avx512f, 4_u10advsimd}: SLEEF calls these
+ * "deterministic". That equality is what makes one contract for all tiers possible; the kernel
+ * tests check it on the linked library, and the fingerprint tells apart versions of SLEEF whose
+ * bits differ.
+ *
+ * sleef.h declares the purecfma functions only where FP_FAST_FMA is defined. <math.h> does that
+ * under gcc with -mfma; clang has the instruction but not the macro, so it is defined here for it.
+ */
+#include "ref/math_ref.h"
+#include "kernels.h"
+
+#include <math.h>
+#if !defined(FP_FAST_FMA) && defined(__FMA__)
+#define FP_FAST_FMA
+#endif
+#include <sleef.h>
+#include <string.h>
+
+float tsr_exp(float x)
+{
+    return Sleef_finz_expf1_u10purecfma(x);
+}
+
+float tsr_erf(float x)
+{
+    return Sleef_finz_erff1_u10purecfma(x);
+}
+
+float tsr_tanh(float x)
+{
+    return Sleef_finz_tanhf1_u10purecfma(x);
+}
+
+float tsr_sin(float x)
+{
+    return Sleef_finz_sinf1_u10purecfma(x);
+}
+
+float tsr_cos(float x)
+{
+    return Sleef_finz_cosf1_u10purecfma(x);
+}
+
+double tsr_pow(double x, double y)
+{
+    return Sleef_finz_powd1_u10purecfma(x, y);
+}
+
+double tsr_log(double x)
+{
+    return Sleef_finz_logd1_u10purecfma(x);
+}
+
+/* FNV-1a over `bytes` bytes: any change of any bit changes the result. */
+static uint32_t mix(uint32_t hash, const void *data, size_t bytes)
+{
+    const unsigned char *byte = data;
+
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ byte[i]) * UINT32_C(16777619);
+    return hash;
+}
+
+/* 512 points: +-[2^-8, 1000), spaced evenly in the logarithm so that every range reduction is met.
+ */
+uint32_t tsr_math_fingerprint(void)
+{
+    float (*const functions[])(float) = {tsr_exp, tsr_erf, tsr_tanh, tsr_sin, tsr_cos};
+    uint32_t hash = UINT32_C(2166136261);
+
+    for (uint32_t i = 0; i < 512; i++) {
+        const uint32_t bits = (i & 1) << 31 | (UINT32_C(0x3b800000) + i * 290000);
+        float x, y;
+        double power, logarithm;
+
+        memcpy(&x, &bits, sizeof x);
+        for (size_t f = 0; f < sizeof functions / sizeof functions[0]; f++) {
+            y = functions[f](x);
+            hash = mix(hash, &y, sizeof y);
+        }
+        power = tsr_pow(10000.0, -(double)i / 512);
+        logarithm = tsr_log(1.0 + i);
+        hash = mix(hash, &power, sizeof power);
+        hash = mix(hash, &logarithm, sizeof logarithm);
+    }
+    return hash;
+}

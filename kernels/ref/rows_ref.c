@@ -1,0 +1,83 @@
+/*
+ * rows_ref.c: operators on rows, element by element: softmax, silu, gelu_erf, gelu_tanh, silu_mul,
+ * add, by the contracts of struct tsr_rows and tsr_rows2.
+ */
+#include "ref/ref.h"
+
+static float silu(float x)
+{
+    return x / (1.0f + tsr_exp(-x));
+}
+
+static float gelu_erf(float x)
+{
+    return (0.5f * x) * (1.0f + tsr_erf(x * 0.70710678f)); /* 1 / sqrt(2) */
+}
+
+static float gelu_tanh(float x)
+{
+    return (0.5f * x) *
+           (1.0f + tsr_tanh(0.79788456f * fmaf((0.044715f * x) * x, x, x))); /* sqrt(2 / pi) */
+}
+
+static void map(const struct tsr_rows *a, size_t begin, size_t end, float (*f)(float))
+{
+    for (size_t m = begin; m < end; m++)
+        for (size_t i = 0; i < a->k; i++)
+            a->y[m * a->ldy + i] = f(a->x[m * a->ldx + i]);
+}
+
+void tsr_silu_ref(const void *args, size_t begin, size_t end)
+{
+    map(args, begin, end, silu);
+}
+
+void tsr_gelu_erf_ref(const void *args, size_t begin, size_t end)
+{
+    map(args, begin, end, gelu_erf);
+}
+
+void tsr_gelu_tanh_ref(const void *args, size_t begin, size_t end)
+{
+    map(args, begin, end, gelu_tanh);
+}
+
+void tsr_softmax_ref(const void *args, size_t begin, size_t end)
+{
+    const struct tsr_rows *a = args;
+
+    for (size_t row = begin; row < end; row++) {
+        const float *x = a->x + row * a->ldx;
+        float *y = a->y + row * a->ldy;
+        float m = -INFINITY, total;
+        struct tsr_sum sum = {0};
+
+        for (size_t i = 0; i < a->k; i++)
+            m = x[i] > m ? x[i] : m;
+        for (size_t i = 0; i < a->k; i++) {
+            y[i] = tsr_exp(x[i] - m);
+            tsr_sum_add(&sum, y[i]);
+        }
+        total = (float)tsr_sum_total(&sum);
+        for (size_t i = 0; i < a->k; i++)
+            y[i] /= total;
+    }
+}
+
+void tsr_add_ref(const void *args, size_t begin, size_t end)
+{
+    const struct tsr_rows2 *a = args;
+
+    for (size_t m = begin; m < end; m++)
+        for (size_t i = 0; i < a->k; i++)
+            a->y[m * a->ldy + i] = a->a[m * a->lda + i] + a->b[m * a->ldb + i];
+}
+
+void tsr_silu_mul_ref(const void *args, size_t begin, size_t end)
+{
+    const struct tsr_rows2 *a = args;
+
+    for (size_t m = begin; m < end; m++)
+        for (size_t i = 0; i < a->k; i++)
+            a->y[m * a->ldy + i] = silu(a->a[m * a->lda + i]) * a->b[m * a->ldb + i];
+}
