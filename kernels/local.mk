@@ -2,7 +2,8 @@
 KERNEL_LIBS = libtsr_kernels.la libtsr_ref.la
 noinst_LTLIBRARIES += libtsr_kernels.la libtsr_ref.la
 
-libtsr_kernels_la_SOURCES = kernels/impl.h kernels/dispatch.c kernels/error.c kernels/cpu.c
+libtsr_kernels_la_SOURCES = kernels/impl.h kernels/dispatch.c kernels/error.c kernels/cpu.c \
+	kernels/fp_env.h kernels/par/pool.h kernels/par/pool.c kernels/par/topo.c kernels/par/cgroup.c
 libtsr_kernels_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 
 libtsr_ref_la_SOURCES = kernels/half.h kernels/ref/math_ref.h kernels/ref/math_ref.c kernels/ref/ref.h \

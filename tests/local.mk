@@ -7,3 +7,12 @@ TEST_LIBS = libtsr_all.la $(CRITERION_LIBS) -lm
 .PHONY: check-full
 check-full:
 	TSR_CLASS=real $(MAKE) $(AM_MAKEFLAGS) check
+
+if TESTS_BUILT
+check_PROGRAMS += tests/test_par
+TESTS += tests/test_par
+tests_test_par_SOURCES = tests/test_par.c
+tests_test_par_CFLAGS = $(TEST_CFLAGS)
+tests_test_par_LDADD = $(TEST_LIBS)
+EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
+endif
