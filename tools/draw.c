@@ -1,0 +1,200 @@
+/*
+ * draw.c: `tessera draw`: text in, pictures out.
+ *
+ * All pictures of --count ride on one pass over the weights; picture i uses seed + i. Each PNG records prompt,
+ * seed and settings in its text chunks, so a picture can be drawn again. PNGs are written whole or not at all;
+ * what --preview-path shows is rewritten the same way after each row of codes.
+ */
+#include "program.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 4096, SETTINGS_BYTES = 256 };
+
+struct drawing {
+    const struct options *options;
+    struct session session;
+    struct progress progress;
+    json_t *pictures; /* for --json */
+    size_t preview_next; /* step of the next preview */
+    double start, decoded;
+};
+
+/* PATH, or for several pictures PATH with -1, -2, ... before the suffix. */
+static int output_path(char *path, const struct options *options, size_t index)
+{
+    const char *const wanted = options->output;
+    const char *dot = strrchr(wanted, '.'), *slash = strrchr(wanted, '/');
+    int length;
+
+    if (dot == NULL || (slash != NULL && dot < slash))
+        dot = wanted + strlen(wanted);
+    if (options->count <= 1)
+        length = snprintf(path, PATH_BYTES, "%s", wanted);
+    else
+        length = snprintf(path, PATH_BYTES, "%.*s-%zu%s", (int)(dot - wanted), wanted, index + 1, dot);
+    if (length >= PATH_BYTES)
+        return program_error(TSR_USAGE, "the output path is too long");
+    return 0;
+}
+
+static int save(struct drawing *drawing, const struct tsr_event *event)
+{
+    const struct options *const options = drawing->options;
+    const double guidance = options->guidance >= 0 ? options->guidance
+                                                   : (double)drawing->session.info.guidance_default;
+    char path[PATH_BYTES], seed[32], settings[SETTINGS_BYTES];
+    const char *const texts[] = {"Software", "tessera " PACKAGE_VERSION, "prompt", options->prompt, "seed",
+                                 seed, "settings", settings, NULL};
+    const uint64_t number = options->seed + event->index;
+    struct tsr_error error;
+    int code = output_path(path, options, event->index);
+
+    if (code != 0)
+        return code;
+    snprintf(seed, sizeof seed, "%" PRIu64, number);
+    snprintf(settings, sizeof settings, "cfg-scale %g, temp %g, top-k %" PRIu64 ", top-p %g", guidance,
+             options->temperature >= 0 ? options->temperature : 1.0, options->top_k, options->top_p);
+    if (tsr_picture_write(&event->picture, path, texts, &error) != TSR_OK)
+        return program_fail(&error);
+    if (drawing->pictures != NULL)
+        json_array_append_new(drawing->pictures,
+                              json_pack("{s:s,s:I,s:I,s:I}", "path", path, "seed", (json_int_t)number,
+                                        "width", (json_int_t)event->picture.width, "height",
+                                        (json_int_t)event->picture.height));
+    else
+        printf("%s\n", path);
+    return 0;
+}
+
+/* The picture in coloured half blocks, at most 64 columns; the cursor returns to its upper left corner. */
+static void show_blocks(const struct tsr_picture *picture)
+{
+    const size_t step = tsr_ceil_div(picture->width, 64);
+    size_t lines = 0;
+
+    for (size_t y = 0; y + step < picture->height; y += 2 * step, lines++) {
+        for (size_t x = 0; x < picture->width; x += step) {
+            const uint8_t *const up = picture->rgb + 3 * (y * picture->width + x);
+            const uint8_t *const low = up + 3 * step * picture->width;
+
+            fprintf(stderr, "\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\u2580", up[0], up[1], up[2], low[0],
+                    low[1], low[2]);
+        }
+        fputs("\033[0m\n", stderr);
+    }
+    fprintf(stderr, "\033[%zuA", lines);
+}
+
+/* After each row of codes: the picture so far, on the terminal or as a file. */
+static int preview(struct drawing *drawing, const struct tsr_event *event)
+{
+    const struct options *const options = drawing->options;
+    const size_t row = (size_t)sqrt((double)event->steps);
+    struct tsr_picture picture;
+    struct tsr_error error;
+
+    if ((!options->preview && options->preview_path == NULL) || event->step < drawing->preview_next)
+        return 0;
+    drawing->preview_next = event->step + row;
+    if (tsr_preview(drawing->session.context, 0, &picture, &error) != TSR_OK)
+        return program_fail(&error);
+    if (options->preview)
+        show_blocks(&picture);
+    if (options->preview_path != NULL &&
+        tsr_picture_write(&picture, options->preview_path, NULL, &error) != TSR_OK)
+        return program_fail(&error);
+    return 0;
+}
+
+static int stream(struct drawing *drawing)
+{
+    struct tsr_event event;
+    struct tsr_error error;
+    tsr_status status;
+    int code = 0;
+
+    progress_start(&drawing->progress, drawing->options, "draw", "codes");
+    while (code == 0 && (status = tsr_next(drawing->session.context, &event, &error)) == TSR_OK) {
+        if (event.kind == TSR_EVENT_PICTURE_STEP) {
+            progress_show(&drawing->progress, (double)event.step, (double)event.steps);
+            if (event.step == event.steps)
+                drawing->decoded = seconds_now();
+            code = preview(drawing, &event);
+        } else if (event.kind == TSR_EVENT_PICTURE) {
+            progress_end(&drawing->progress);
+            code = save(drawing, &event);
+        }
+    }
+    progress_end(&drawing->progress);
+    if (code != 0)
+        return code;
+    return status == TSR_END ? 0 : program_fail(&error);
+}
+
+static int finish(struct drawing *drawing)
+{
+    const double seconds = seconds_now() - drawing->start;
+    const size_t codes = drawing->session.info.picture_codes;
+
+    if (drawing->options->verbose)
+        fprintf(stderr, "drawn in %.2f s: %zu codes at %.1f codes/s, decoding %.2f s\n", seconds, codes,
+                (double)codes / (drawing->decoded - drawing->start),
+                drawing->start + seconds - drawing->decoded);
+    if (drawing->pictures != NULL) {
+        json_t *all = json_pack("{s:O,s:s,s:f}", "pictures", drawing->pictures, "prompt",
+                                drawing->options->prompt, "seconds", seconds);
+
+        json_dumpf(all, stdout, 0);
+        putchar('\n');
+        json_decref(all);
+    }
+    return 0;
+}
+
+static int run(const struct options *options)
+{
+    struct drawing drawing = {.options = options};
+    struct tsr_error error;
+    int code;
+
+    if (options->prompt == NULL)
+        return program_error(TSR_USAGE, "nothing to draw: say what with -p TEXT");
+    if (options->output == NULL)
+        return program_error(TSR_USAGE, "no output: say where with -o FILE.png");
+    if (options->preview && !isatty(STDERR_FILENO))
+        return program_error(TSR_USAGE, "--preview needs a terminal; --preview-path FILE writes a PNG");
+    code = session_open(&drawing.session, options, TSR_PICTURE);
+    drawing.start = drawing.decoded = seconds_now();
+    if (code == 0 && (tsr_prompt_user(drawing.session.context, options->prompt, NULL, 0, &error) != TSR_OK ||
+                      tsr_want(drawing.session.context, TSR_PICTURE, &error) != TSR_OK))
+        code = program_fail(&error);
+    drawing.pictures = options->json ? json_array() : NULL;
+    if (code == 0)
+        code = stream(&drawing);
+    if (code == 0)
+        code = finish(&drawing);
+    json_decref(drawing.pictures);
+    session_close(&drawing.session);
+    return code;
+}
+
+const struct command command_draw = {
+    .name = "draw",
+    .bit = DRAW,
+    .arguments = "-m FILE.gguf -p TEXT -o PICTURE.png [flags]",
+    .summary = "draw a picture from text",
+    .text = "Draws what TEXT says and writes a PNG that records prompt, seed and settings. The same prompt,\n"
+            "seed and model give the same picture on every machine, for any number of threads. Prints the\n"
+            "path of each picture.",
+    .examples = "  tessera draw -m model.gguf -p \"a red circle\" -o circle.png\n"
+                "  tessera draw -m model.gguf -p \"a cat\" -o cat.png --count 4 -s 42\n"
+                "  tessera draw -m model.gguf -p \"a cat\" -o cat.png --preview --temp 0.9",
+    .arguments_min = 0,
+    .arguments_max = 0,
+    .run = run,
+};
