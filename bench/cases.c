@@ -1,0 +1,580 @@
+/*
+ * cases.c: one maker per operator of kernels.def.
+ *
+ * A maker fills the arguments with random numbers of a sensible size and says what a run needs: operations,
+ * bytes, and which limits bind. An operator without a maker does not link. Weights that a model reads once per
+ * token are held in copies that together exceed the last cache, and each run takes the next copy.
+ */
+#include "cases.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COPIES_BYTES = 160 << 20, COPIES_MAX = 64 };
+
+const struct shape bench_shapes[] = {
+    {TSR_OP_matmul_t4, "token", 1, 5632, 2048, 0, TSR_T4, 0},
+    {TSR_OP_matmul_t4, "guided pair", 2, 5632, 2048, 0, TSR_T4, 0},
+    {TSR_OP_matmul_t4, "4 guided", 8, 5632, 2048, 0, TSR_T4, 0},
+    {TSR_OP_matmul_t4, "", 24, 5632, 2048, 0, TSR_T4, 0},
+    {TSR_OP_matmul_t4, "", 96, 5632, 2048, 0, TSR_T4, 0},
+    {TSR_OP_matmul_t4, "picture", 576, 5632, 2048, 0, TSR_T4, 0},
+    {TSR_OP_matmul_t4, "q, k, v", 576, 2048, 2048, 0, TSR_T4, 1},
+    {TSR_OP_matmul_t4, "down", 576, 2048, 5632, 0, TSR_T4, 1},
+    {TSR_OP_matmul_t4, "head", 1, 102400, 2048, 0, TSR_T4, 1},
+    {TSR_OP_matmul_t8, "token", 1, 5632, 2048, 0, TSR_T8, 0},
+    {TSR_OP_matmul_t8, "guided pair", 2, 5632, 2048, 0, TSR_T8, 0},
+    {TSR_OP_matmul_t8, "4 guided", 8, 5632, 2048, 0, TSR_T8, 0},
+    {TSR_OP_matmul_t8, "", 24, 5632, 2048, 0, TSR_T8, 0},
+    {TSR_OP_matmul_t8, "", 96, 5632, 2048, 0, TSR_T8, 0},
+    {TSR_OP_matmul_t8, "picture", 576, 5632, 2048, 0, TSR_T8, 0},
+    {TSR_OP_matmul_t8, "q, k, v", 576, 2048, 2048, 0, TSR_T8, 1},
+    {TSR_OP_matmul_t8, "down", 576, 2048, 5632, 0, TSR_T8, 1},
+    {TSR_OP_matmul_t8, "head", 1, 102400, 2048, 0, TSR_T8, 1},
+    {TSR_OP_matmul_tf, "f16 token", 1, 5632, 2048, 0, TSR_F16, 0},
+    {TSR_OP_matmul_tf, "f16 picture", 576, 2048, 2048, 0, TSR_F16, 0},
+    {TSR_OP_matmul_tf, "f32 token", 1, 5632, 2048, 0, TSR_F32, 1},
+    {TSR_OP_matmul_tf, "f32 picture", 576, 2048, 2048, 0, TSR_F32, 0},
+    {TSR_OP_matmul_tf, "bf16 picture", 576, 2048, 2048, 0, TSR_BF16, 1},
+    {TSR_OP_attention, "prefill f16", 576, 576, 128, 16, TSR_F16, 0},
+    {TSR_OP_attention, "prefill f16", 1024, 4096, 128, 16, TSR_F16, 1},
+    {TSR_OP_attention, "token f16", 1, 4096, 128, 16, TSR_F16, 0},
+    {TSR_OP_attention, "vision f32", 576, 576, 64, 16, TSR_F32, 0},
+    {TSR_OP_attention, "decoder f32", 576, 576, 512, 1, TSR_F32, 0},
+    {TSR_OP_conv2d_tf, "3x3", 384, 128, 128, 3, TSR_F32, 0},
+    {TSR_OP_conv2d_tf, "3x3", 96, 256, 256, 3, TSR_F32, 0},
+    {TSR_OP_conv2d_tf, "3x3", 24, 512, 512, 3, TSR_F32, 0},
+    {TSR_OP_conv2d_tf, "3x3 last", 384, 3, 128, 3, TSR_F32, 1},
+    {TSR_OP_conv2d_tf, "1x1", 24, 512, 512, 1, TSR_F32, 1},
+    {TSR_OP_conv2d_t8, "3x3", 384, 128, 128, 3, TSR_T8, 0},
+    {TSR_OP_conv2d_t8, "3x3", 96, 256, 256, 3, TSR_T8, 0},
+    {TSR_OP_conv2d_t8, "3x3", 24, 512, 512, 3, TSR_T8, 0},
+    {TSR_OP_codebook_nearest, "VQ-16", 576, 16384, 8, 0, TSR_F32, 0},
+    {TSR_OP_codebook_nearest, "Chameleon", 1024, 8192, 256, 0, TSR_F32, 0},
+    {TSR_OP_codebook_nearest, "Emu3", 1024, 32768, 4, 0, TSR_F32, 1},
+    {TSR_OP_codebook_nearest, "large", 576, 262144, 16, 0, TSR_F32, 1},
+    {TSR_OP_quantize_rows, "", 96, 0, 2048, 0, 0, 0},
+    {TSR_OP_gather_rows, "t4", 96, 16384, 2048, 0, TSR_T4, 0},
+    {TSR_OP_kv_store, "f16", 64, 1024, 128, 16, TSR_F16, 0},
+    {TSR_OP_rmsnorm, "", 48, 0, 2048, 0, 0, 0},
+    {TSR_OP_layernorm, "", 96, 0, 1024, 0, 0, 0},
+    {TSR_OP_l2norm, "", 576, 0, 8, 0, 0, 1},
+    {TSR_OP_groupnorm, "", 24 * 24, 32, 512, 0, 0, 0},
+    {TSR_OP_groupnorm, "", 384 * 384, 32, 128, 0, 0, 1},
+    {TSR_OP_rope_table, "", 96, 0, 128, 0, 0, 1},
+    {TSR_OP_rope, "", 48, 0, 128, 16, 0, 0},
+    {TSR_OP_softmax, "", 48, 0, 2048, 0, 0, 0},
+    {TSR_OP_silu, "", 48, 0, 2048, 0, 0, 0},
+    {TSR_OP_gelu_erf, "", 24, 0, 4096, 0, 0, 0},
+    {TSR_OP_gelu_tanh, "", 24, 0, 4096, 0, 0, 1},
+    {TSR_OP_silu_mul, "", 12, 0, 5632, 0, 0, 0},
+    {TSR_OP_add, "", 32, 0, 2048, 0, 0, 0},
+    {TSR_OP_upsample2x, "", 24, 0, 256, 0, 0, 0},
+    {TSR_OP_resize, "1024x768", 768, 1024, 384, 0, 0, 0},
+    {TSR_OP_argmax, "", 1, 0, 102400, 0, 0, 0},
+    {TSR_OP_sample, "guided", 1, 0, 16384, 0, 0, 0},
+};
+const size_t bench_shape_count = sizeof bench_shapes / sizeof *bench_shapes;
+
+/* ---- memory and random numbers ----------------------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* A zeroed buffer that the case owns; NULL when memory is out. */
+static void *take(struct bench_case *c, size_t bytes)
+{
+    void *buffer = aligned_alloc(64, tsr_round_up(bytes + 1, 64));
+
+    if (buffer == NULL || c->buffer_count == CASE_BUFFERS)
+        return NULL;
+    memset(buffer, 0, tsr_round_up(bytes + 1, 64));
+    c->buffers[c->buffer_count++] = buffer;
+    return buffer;
+}
+
+/* Random f32 in (-1, 1). */
+static float *take_floats(struct bench_case *c, size_t count)
+{
+    float *values = take(c, count * sizeof *values);
+    uint32_t state = (uint32_t)count + 1;
+
+    for (size_t i = 0; values != NULL && i < count; i++)
+        values[i] = (float)next_random(&state) / 8388608.0f - 1.0f;
+    return values;
+}
+
+static float *take_output(struct bench_case *c, size_t count)
+{
+    c->out_bytes = count * sizeof(float);
+    c->out = take(c, c->out_bytes);
+    return c->out;
+}
+
+/* Random weights packed as a tile, in as many copies as it takes to leave the caches (at most `copies`). */
+static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t format, size_t n, size_t k,
+                     size_t copies)
+{
+    const size_t rows_max = 4096; /* random rows repeat after these */
+    size_t bytes;
+    float *rows;
+    char *data;
+
+    if (tsr_tile_bytes(&bytes, format, n, k, NULL) != TSR_OK)
+        return 0;
+    if (copies > 1)
+        copies = 1 + (size_t)COPIES_BYTES / bytes < copies ? 1 + (size_t)COPIES_BYTES / bytes : copies;
+    rows = take_floats(c, (n < rows_max ? n : rows_max) * k);
+    data = take(c, bytes * copies);
+    if (rows == NULL || data == NULL)
+        return 0;
+    for (size_t first = 0; first < n; first += rows_max) {
+        const size_t count = n - first < rows_max ? n - first : rows_max;
+
+        if (tsr_tile_pack(data + first / TSR_PANEL * tsr_panel_bytes(format, k), format, rows, count, k,
+                          NULL, NULL) != TSR_OK)
+            return 0;
+    }
+    for (size_t i = 1; i < copies; i++)
+        memcpy(data + i * bytes, data, bytes);
+    *tile = (struct tsr_tile){data, n, k, format};
+    c->rotates = copies > 1 ? &tile->data : NULL;
+    c->copy_base = data;
+    c->copies = copies;
+    c->copy_bytes = bytes;
+    return 1;
+}
+
+/* m rows of k activations and where their codes go; quantizing them is part of the timed run. */
+static int take_q8(struct bench_case *c, struct tsr_q8 *q, size_t m, size_t k, size_t ldc)
+{
+    *q = (struct tsr_q8){take(c, m * ldc), take(c, m * tsr_ceil_div(k, TSR_ACT_BLOCK) * sizeof(float)),
+                         take(c, m * ldc / TSR_GROUP * sizeof(int32_t)), ldc,
+                         tsr_ceil_div(k, TSR_ACT_BLOCK)};
+    c->quantize = (struct tsr_quantize){take_floats(c, m * k), k, *q, m, k};
+    c->quantizes = 1;
+    return q->codes != NULL && q->scales != NULL && q->sums != NULL && c->quantize.x != NULL;
+}
+
+/* ---- makers: return 0 when memory is out -------------------------------------------------------------- */
+
+/*
+ * matmul: [m, k] x [n, k]. The contract's ceiling per panel, row and 128 k: 32 dots, 4 conversions, 5 fma of
+ * which conversions have pipes of their own on some cores: 32 of 37 slots at the best.
+ */
+static int make_matmul_q(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_matmul_q *a = &c->args.matmul_t8; /* t4 has the same arguments at the same place */
+    size_t panels_bytes;
+
+    if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= 12 ? COPIES_MAX : 1) ||
+        !take_q8(c, &a->x, s->m, s->k, tsr_round_up(s->k, TSR_BLOCK)))
+        return 0;
+    panels_bytes = c->copy_bytes;
+    a->y = take_output(c, s->m * s->n);
+    a->ldy = s->n;
+    a->m = s->m;
+    c->units = tsr_matmul_q_units(a);
+    c->ops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    c->bytes = (double)panels_bytes;
+    c->memory = LIMIT_READ;
+    c->peak = LIMIT_I8;
+    c->ceiling = 32.0 / 37.0;
+    return a->y != NULL;
+}
+
+static int make_matmul_t8(struct bench_case *c, const struct shape *s) { return make_matmul_q(c, s); }
+static int make_matmul_t4(struct bench_case *c, const struct shape *s) { return make_matmul_q(c, s); }
+
+static int make_matmul_tf(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_matmul_f *a = &c->args.matmul_tf;
+
+    if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= 12 ? COPIES_MAX : 1))
+        return 0;
+    a->x = take_floats(c, s->m * s->k);
+    a->ldx = s->k;
+    a->y = take_output(c, s->m * s->n);
+    a->ldy = s->n;
+    a->m = s->m;
+    c->units = tsr_matmul_f_units(a);
+    c->ops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    c->bytes = (double)c->copy_bytes;
+    c->memory = LIMIT_READ;
+    return a->x != NULL && a->y != NULL;
+}
+
+static int make_gather_rows(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_gather *a = &c->args.gather_rows;
+    int32_t *ids = take(c, s->m * sizeof *ids);
+    uint32_t state = 7;
+
+    if (ids == NULL || !take_tile(c, &a->w, s->format, s->n, s->k, 1))
+        return 0;
+    for (size_t i = 0; i < s->m; i++)
+        ids[i] = (int32_t)(next_random(&state) % s->n);
+    a->ids = ids;
+    a->count = s->m;
+    a->y = take_output(c, s->m * s->k);
+    a->ldy = s->k;
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k);
+    c->bytes = (double)(s->m * s->k) * 4;
+    return a->y != NULL;
+}
+
+/* m new keys in a cache of n, heads = extra, d = k. */
+static int make_kv(struct bench_case *c, struct tsr_kv *kv, const struct shape *s)
+{
+    const size_t element = s->format == TSR_F16 ? 2 : 4, capacity = tsr_round_up(s->n, TSR_PANEL);
+    void **bases = take(c, 2 * sizeof *bases);
+
+    if (bases == NULL)
+        return 0;
+    bases[0] = take(c, s->extra * capacity * s->k * element);
+    bases[1] = take(c, s->extra * capacity * s->k * element);
+    *kv = (struct tsr_kv){&bases[0], &bases[1], s->format, capacity, s->extra, s->k};
+    return bases[0] != NULL && bases[1] != NULL;
+}
+
+static int make_kv_store(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_kv_store *a = &c->args.kv_store;
+
+    if (!make_kv(c, &a->kv, s))
+        return 0;
+    a->ldk = a->ldv = s->extra * s->k;
+    a->k = take_floats(c, s->m * a->ldk);
+    a->v = take_floats(c, s->m * a->ldv);
+    a->start = take(c, sizeof *a->start);
+    a->batch = 1;
+    a->rows = s->m;
+    c->out = a->kv.k[0];
+    c->out_bytes = s->m * s->k * 2;
+    c->units = tsr_kv_store_units(a);
+    c->ops = (double)(s->m * a->ldk);
+    c->bytes = (double)(s->m * a->ldk) * 2 * (4 + 2);
+    return a->k != NULL && a->v != NULL && a->start != NULL;
+}
+
+/* m queries over n keys of d = k, heads = extra: causal for f16 with m > 1, else all keys. */
+static int make_attention(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_attention *a = &c->args.attention;
+    const size_t width = s->extra * s->k;
+    struct tsr_kv_store store = {.ldk = width, .ldv = width, .batch = 1, .rows = s->n};
+    const struct tsr_kernels kernels = tsr_kernels_select(tsr_cpu_tiers());
+    int32_t *limits = take(c, s->m * sizeof *limits);
+    size_t start = 0;
+    double pairs = 0;
+
+    if (limits == NULL || !make_kv(c, &a->kv, s))
+        return 0;
+    store.kv = a->kv;
+    store.k = take_floats(c, s->n * width);
+    store.v = store.k;
+    store.start = &start;
+    a->q = take_floats(c, s->m * width);
+    a->out = take_output(c, s->m * width);
+    if (store.k == NULL || a->q == NULL || a->out == NULL)
+        return 0;
+    kernels.kv_store(&store, 0, tsr_kv_store_units(&store));
+    for (size_t i = 0; i < s->m; i++) {
+        limits[i] = (int32_t)(s->format == TSR_F16 ? s->n - s->m + i + 1 : s->n);
+        pairs += limits[i];
+    }
+    a->limits = limits;
+    a->ldq = a->ldo = width;
+    a->batch = 1;
+    a->rows = s->m;
+    a->heads = s->extra;
+    a->scale = 1.0f / sqrtf((float)s->k);
+    c->units = tsr_attention_units(a);
+    c->ops = 4.0 * pairs * (double)width;
+    c->bytes = 2.0 * (double)(s->n * width) * (s->format == TSR_F16 ? 2 : 4);
+    c->memory = LIMIT_READ;
+    return 1;
+}
+
+static int make_codebook_nearest(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_codebook *a = &c->args.codebook_nearest;
+
+    if (!take_tile(c, &a->w, TSR_F32, s->n, s->k, 1))
+        return 0;
+    a->x = take_floats(c, s->m * s->k);
+    a->ldx = s->k;
+    a->index = (int32_t *)take_output(c, s->m);
+    a->m = s->m;
+    c->units = s->m;
+    c->ops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    c->bytes = (double)c->copy_bytes;
+    return a->x != NULL && a->index != NULL;
+}
+
+/* A square picture of side m, k channels in, n out, extra x extra taps, the size kept. */
+static struct tsr_conv2d conv_shape(const struct shape *s)
+{
+    const size_t pad = s->extra / 2;
+
+    return (struct tsr_conv2d){s->m, s->m, s->k, s->m, s->m, s->extra, s->extra, 1, pad, pad};
+}
+
+static int make_conv2d_tf(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_conv2d_f *a = &c->args.conv2d_tf;
+    const size_t taps = s->extra * s->extra;
+
+    a->s = conv_shape(s);
+    if (!take_tile(c, &a->weights, s->format, s->n, taps * s->k, 1))
+        return 0;
+    a->x = take_floats(c, s->m * s->m * s->k);
+    a->y = take_output(c, s->m * s->m * s->n);
+    a->zeros = take(c, s->k * sizeof(float));
+    c->units = s->m;
+    c->ops = 2.0 * (double)(s->m * s->m * s->n) * (double)(taps * s->k);
+    c->bytes = (double)(s->m * s->m * (s->k + s->n)) * 4;
+    c->memory = LIMIT_READ;
+    return a->x != NULL && a->y != NULL && a->zeros != NULL;
+}
+
+static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_conv2d_q *a = &c->args.conv2d_t8;
+    const size_t taps = s->extra * s->extra, cin = tsr_round_up(s->k, TSR_GROUP);
+
+    a->s = conv_shape(s);
+    if (!take_tile(c, &a->weights, TSR_T8, s->n, taps * cin, 1) || !take_q8(c, &a->x, s->m * s->m, s->k, cin))
+        return 0;
+    a->y = take_output(c, s->m * s->m * s->n);
+    a->zeros = take(c, cin * 4);
+    c->units = s->m;
+    c->ops = 2.0 * (double)(s->m * s->m * s->n) * (double)(taps * s->k);
+    c->bytes = (double)(s->m * s->m * (s->k + s->n)) * 4;
+    c->memory = LIMIT_READ;
+    c->peak = LIMIT_I8;
+    c->ceiling = 32.0 / 37.0;
+    return a->y != NULL && a->zeros != NULL;
+}
+
+static int make_quantize_rows(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_quantize *a = &c->args.quantize_rows;
+
+    if (!take_q8(c, &a->q, s->m, s->k, tsr_round_up(s->k, TSR_BLOCK)))
+        return 0;
+    *a = c->quantize;
+    c->quantizes = 0;
+    c->out = a->q.codes;
+    c->out_bytes = s->m * a->q.ldc;
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k) * 2;
+    c->bytes = (double)(s->m * s->k) * (2 * 4 + 1); /* read twice: largest, codes */
+    return 1;
+}
+
+/* Rows of k in, rows of k out; `passes` reads of the row. */
+static int make_norm(struct bench_case *c, struct tsr_norm *a, const struct shape *s, double passes)
+{
+    *a = (struct tsr_norm){take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k,
+                           take_floats(c, s->k), take_floats(c, s->k), s->m, s->k, 1e-6f};
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k) * 4;
+    c->bytes = (double)(s->m * s->k) * 4 * (passes + 1);
+    return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
+}
+
+static int make_rmsnorm(struct bench_case *c, const struct shape *s) { return make_norm(c, &c->args.rmsnorm, s, 2); }
+static int make_layernorm(struct bench_case *c, const struct shape *s) { return make_norm(c, &c->args.layernorm, s, 3); }
+static int make_l2norm(struct bench_case *c, const struct shape *s) { return make_norm(c, &c->args.l2norm, s, 2); }
+
+/* m pixels, k channels, n groups. */
+static int make_groupnorm(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_groupnorm *a = &c->args.groupnorm;
+
+    *a = (struct tsr_groupnorm){take_floats(c, s->m * s->k), take_output(c, s->m * s->k), take_floats(c, s->k),
+                                take_floats(c, s->k), s->m, s->k, s->n, 1e-6f};
+    c->units = s->n;
+    c->ops = (double)(s->m * s->k) * 6;
+    c->bytes = (double)(s->m * s->k) * 4 * 4;
+    c->memory = s->m * s->k * 8 > (size_t)8 << 20 ? LIMIT_READ : LIMIT_L2;
+    return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
+}
+
+static int make_rope_table(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_rope_table *a = &c->args.rope_table;
+    const size_t half = s->k / 2;
+
+    *a = (struct tsr_rope_table){take_floats(c, s->m), take_floats(c, half), take_output(c, s->m * half),
+                                 take(c, s->m * half * sizeof(float)), s->m, half};
+    c->units = s->m;
+    c->ops = (double)(s->m * half) * 40;
+    c->bytes = (double)(s->m * half) * 8;
+    return a->positions != NULL && a->inv_freq != NULL && a->cosines != NULL && a->sines != NULL;
+}
+
+/* In place: the values rotate on and on, which keeps their size. */
+static int make_rope(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_rope *a = &c->args.rope;
+    const size_t width = s->extra * s->k, half = s->k / 2;
+    float *cosines = take_floats(c, s->m * half), *sines = take_floats(c, s->m * half);
+
+    if (cosines == NULL || sines == NULL)
+        return 0;
+    for (size_t i = 0; i < s->m * half; i++)
+        sines[i] = sqrtf(1.0f - cosines[i] * cosines[i]);
+    *a = (struct tsr_rope){take_floats(c, s->m * width), width, cosines, sines, s->m, s->extra, s->k, 0};
+    c->out = a->x;
+    c->out_bytes = s->m * width * sizeof(float);
+    c->units = s->m;
+    c->ops = (double)(s->m * width) * 3;
+    c->bytes = (double)(s->m * width) * 8;
+    return a->x != NULL;
+}
+
+static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shape *s, double ops, double passes)
+{
+    *a = (struct tsr_rows){take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k, s->m, s->k};
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k) * ops;
+    c->bytes = (double)(s->m * s->k) * 4 * (passes + 1);
+    return a->x != NULL && a->y != NULL;
+}
+
+/* Operations of exp (about 26), erf (about 40) and tanh (about 40) bind here, not bytes. */
+static int make_softmax(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.softmax, s, 30, 4); }
+static int make_silu(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.silu, s, 30, 1); }
+static int make_gelu_erf(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.gelu_erf, s, 44, 1); }
+static int make_gelu_tanh(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.gelu_tanh, s, 48, 1); }
+
+static int make_rows2(struct bench_case *c, struct tsr_rows2 *a, const struct shape *s, double ops)
+{
+    *a = (struct tsr_rows2){take_floats(c, s->m * s->k), s->k, take_floats(c, s->m * s->k), s->k,
+                            take_output(c, s->m * s->k), s->k, s->m, s->k};
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k) * ops;
+    c->bytes = (double)(s->m * s->k) * 12;
+    return a->a != NULL && a->b != NULL && a->y != NULL;
+}
+
+static int make_silu_mul(struct bench_case *c, const struct shape *s) { return make_rows2(c, &c->args.silu_mul, s, 31); }
+static int make_add(struct bench_case *c, const struct shape *s) { return make_rows2(c, &c->args.add, s, 1); }
+
+static int make_upsample2x(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_upsample *a = &c->args.upsample2x;
+    const size_t count = s->m * s->m * s->k;
+
+    *a = (struct tsr_upsample){take_floats(c, count), take_output(c, 4 * count), s->m, s->m, s->k};
+    c->units = s->m;
+    c->ops = 1;
+    c->bytes = (double)count * 20;
+    return a->x != NULL && a->y != NULL;
+}
+
+/* The horizontal pass of [m, n] pixels to width k, with taps as bicubic shrinking has them. */
+static int make_resize(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_resize *a = &c->args.resize;
+    const size_t taps = 4 * s->n / s->k + 1;
+    int32_t *first = take(c, s->k * sizeof *first), *count = take(c, s->k * sizeof *count);
+    int32_t *coef = take(c, s->k * taps * sizeof *coef);
+    uint8_t *x = take(c, s->m * s->n * 3);
+
+    if (first == NULL || count == NULL || coef == NULL || x == NULL)
+        return 0;
+    for (size_t i = 0; i < s->k; i++) {
+        const size_t at = i * s->n / s->k;
+
+        first[i] = (int32_t)(at + taps <= s->n ? at : s->n - taps);
+        count[i] = (int32_t)taps;
+        for (size_t t = 0; t < taps; t++)
+            coef[i * taps + t] = (int32_t)((1 << 22) / taps);
+    }
+    *a = (struct tsr_resize){x, take(c, s->m * s->k * 3), s->m, s->n, 3, s->k, taps, first, count, coef, 0};
+    c->out = a->y;
+    c->out_bytes = s->m * s->k * 3;
+    c->units = s->m;
+    c->ops = 2.0 * (double)(s->m * s->k * 3 * taps);
+    c->bytes = (double)(s->m * (s->n + s->k) * 3);
+    return a->y != NULL;
+}
+
+static int make_argmax(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_argmax *a = &c->args.argmax;
+
+    *a = (struct tsr_argmax){take_floats(c, s->m * s->k), s->k, (int32_t *)take_output(c, s->m), s->m, s->k};
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k);
+    c->bytes = (double)(s->m * s->k) * 4;
+    return a->x != NULL && a->index != NULL;
+}
+
+static int make_sample(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_sample *a = &c->args.sample;
+
+    *a = (struct tsr_sample){take_floats(c, s->m * s->k), take_floats(c, s->m * s->k), s->k, take_floats(c, s->m),
+                             (int32_t *)take_output(c, s->m), take(c, s->m * s->k * 12), s->m, s->k, 0, 5, 1, 1};
+    c->units = s->m;
+    c->ops = (double)(s->m * s->k) * 32;
+    c->bytes = (double)(s->m * s->k) * 16;
+    return a->cond != NULL && a->uncond != NULL && a->u != NULL && a->index != NULL && a->scratch != NULL;
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------- */
+
+static int (*const makers[TSR_OPS])(struct bench_case *, const struct shape *) = {
+#define OP(name, args) make_##name,
+#include "kernels.def"
+};
+
+tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr_error *error)
+{
+    memset(c, 0, sizeof *c);
+    c->shape = shape;
+    c->memory = LIMIT_L2;
+    c->peak = LIMIT_F32;
+    c->ceiling = 1;
+    if (!makers[shape->op](c, shape))
+        return tsr_fail(error, TSR_MEMORY, "no memory to time %s", tsr_op_names[shape->op]);
+    return TSR_OK;
+}
+
+void case_free(struct bench_case *c)
+{
+    for (size_t i = 0; i < c->buffer_count; i++)
+        free(c->buffers[i]);
+    c->buffer_count = 0;
+}
+
+/* The kernels of a choice by number, in the order of the table. */
+static tsr_kernel *kernel_of(const struct tsr_kernels *kernels, unsigned op)
+{
+    switch (op) {
+#define OP(name, args)                                                                               \
+    case TSR_OP_##name:                                                                              \
+        return kernels->name;
+#include "kernels.def"
+    default:
+        return NULL;
+    }
+}
+
+void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels, size_t round)
+{
+    if (c->rotates != NULL)
+        *c->rotates = c->copy_base + round % c->copies * c->copy_bytes;
+    if (c->quantizes)
+        tsr_pool_run(pool, kernels->quantize_rows, &c->quantize, c->quantize.m);
+    tsr_pool_run(pool, kernel_of(kernels, c->shape->op), &c->args, c->units);
+}

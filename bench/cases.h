@@ -1,0 +1,58 @@
+/*
+ * cases.h: what `tessera bench kernels` times: shapes as data, and per operator how to make its arguments.
+ */
+#ifndef TESSERA_CASES_H
+#define TESSERA_CASES_H
+
+#include "limits.h"
+
+enum { CASE_BUFFERS = 16 };
+
+/* A shape of one operator; what m, n, k and extra mean stands at the maker of the operator. */
+struct shape {
+    uint8_t op; /* enum tsr_op */
+    const char *label;
+    size_t m, n, k, extra;
+    uint32_t format; /* of weights or cache */
+    int full;        /* 1: only with --full */
+};
+
+extern const struct shape bench_shapes[];
+extern const size_t bench_shape_count;
+
+/* Arguments of any operator. */
+union case_args {
+#define OP(name, args) struct tsr_##args name;
+#include "kernels.def"
+};
+
+/* A shape made ready to run. Weights exist `copies` times, so that reading them means reading memory. */
+struct bench_case {
+    const struct shape *shape;
+    union case_args args;
+    size_t units;
+    double ops;        /* arithmetic operations a run needs */
+    double bytes;      /* bytes a run must move, at the level that `bound` names */
+    enum limit memory; /* LIMIT_READ: weights come from memory; LIMIT_L2: rows that fit a cache */
+    enum limit peak;   /* LIMIT_F32 or LIMIT_I8 */
+    double ceiling;    /* share of the peak that the contract's own instructions allow; 1 if not derived */
+    const void **rotates; /* the pointer in args that walks through the copies, or NULL */
+    const char *copy_base;
+    size_t copies, copy_bytes;
+    void *out;
+    size_t out_bytes;
+    /* for matmul and conv: activations are quantized inside the timed run */
+    int quantizes;
+    struct tsr_quantize quantize;
+    void *buffers[CASE_BUFFERS];
+    size_t buffer_count;
+};
+
+/* Makes the case; TSR_MEMORY if it does not fit. case_free in any case. */
+tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr_error *error);
+void case_free(struct bench_case *c);
+
+/* One run with the given kernels; `round` picks the copy of the weights. */
+void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels, size_t round);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * probe.h: what the machine can do at most, measured, per instruction set.
+ *
+ * Each probe is a tsr_kernel whose unit is one fixed piece of work, so the pool spreads it over the same
+ * threads as the operators it is compared with. Registers only (peaks) or one pass of loads (bandwidths): the
+ * plainest code that reaches the limit.
+ */
+#ifndef TESSERA_PROBE_H
+#define TESSERA_PROBE_H
+
+#include "kernels.h"
+
+enum { PROBE_ROUNDS = 20000, PROBE_CHAINS = 12 };
+
+/* Reads [begin, end) pieces of `piece` bytes from `data`; the result goes to sink so it is not removed. */
+struct probe_read {
+    const char *data;
+    size_t piece;
+    size_t passes;    /* how often each piece is read */
+    size_t prefetch;  /* bytes ahead, 0: none */
+    volatile uint64_t *sink;
+};
+
+/* One set of probes; operations are per unit. */
+struct probe_set {
+    tsr_kernel *read; /* args: struct probe_read */
+    tsr_kernel *f32;  /* args unused */
+    tsr_kernel *i8;
+    double f32_ops, i8_ops;
+};
+
+extern const struct probe_set probes_avx2, probes_avx512, probes_avxvnni, probes_neon;
+
+/* The set for a tier. */
+const struct probe_set *probe_set_for(unsigned tier);
+
+#endif

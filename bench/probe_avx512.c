@@ -1,0 +1,18 @@
+/*
+ * probe_avx512.c: peaks of AVX-512: 512-bit fma and vpdpbusd.
+ */
+#include "probe.h"
+
+#include <immintrin.h>
+
+#define PREFIX avx512
+#define VI __m512i
+#define VF __m512
+#define ZEROI _mm512_setzero_si512()
+#define ZEROF _mm512_setzero_ps()
+#define LOADI(p) _mm512_loadu_si512(p)
+#define LOWI(v) _mm512_castsi512_si128(v)
+#define ORI(a, b) _mm512_or_si512(a, b)
+#define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define DOT8(c, a, b) _mm512_dpbusd_epi32(c, a, b)
+#include "probe_x86.inc"
