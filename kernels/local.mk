@@ -18,6 +18,8 @@ libtsr_ref_la_CFLAGS += -mfma
 KERNEL_LIBS += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la
 noinst_LTLIBRARIES += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la
 AVX2_FLAGS = -mavx2 -mfma -mf16c -mbmi2
+AVX512_FLAGS = $(AVX2_FLAGS) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx512vnni \
+	-mprefer-vector-width=512
 
 libtsr_avx2_la_SOURCES =
 libtsr_avx2_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX2_FLAGS)
@@ -28,8 +30,7 @@ libtsr_avxvnni_la_CFLAGS = $(AM_CFLAGS) $(AVX2_FLAGS) -mavxvnni
 libtsr_avx512_la_SOURCES = kernels/x86/tile_avx512.h kernels/x86/matmul_q.inc
 libtsr_avx512_la_SOURCES += kernels/x86/quantize_rows_avx512.c kernels/x86/matmul_t8_avx512.c \
 	kernels/x86/matmul_t4_avx512.c
-libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX2_FLAGS) \
-	-mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512
+libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS)
 endif
 
 if ARM
