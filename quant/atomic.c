@@ -1,10 +1,11 @@
 /*
  * atomic.c: a file that appears whole or not at all; see atomic.h.
  *
- * The order on disk is open, write ..., fsync(file), rename, fsync(folder): at every moment PATH is the old file or the
- * complete new one, also after a power cut. The file is created with O_EXCL under a name that no other writer has;
- * the lock is taken before anything is written. Left-over files of the same path are recognized by their name and
- * removed only if their lock is free: no process that could still write has them open.
+ * The order on disk is open, write ..., fsync(file), rename, fsync(folder): at every moment PATH is
+ * the old file or the complete new one, also after a power cut. The file is created with O_EXCL
+ * under a name that no other writer has; the lock is taken before anything is written. Left-over
+ * files of the same path are recognized by their name and removed only if their lock is free: no
+ * process that could still write has them open.
  */
 #include <config.h>
 
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,7 +42,8 @@ static int open_folder(const char *path, const char **name)
     return fd;
 }
 
-/* Removes temporary files of this path that no living process holds. Best effort: failures do not matter. */
+/* Removes temporary files of this path that no living process holds. Best effort: failures do not
+ * matter. */
 static void remove_stale(const char *path)
 {
     const char *name;
@@ -69,8 +72,9 @@ static void remove_stale(const char *path)
 }
 
 /*
- * Creates and locks the temporary file. Between creation and lock another writer may take the file for a left-over
- * and remove it; then it is locked or its link count is 0, and the next number is tried.
+ * Creates and locks the temporary file. Between creation and lock another writer may take the file
+ * for a left-over and remove it; then it is locked or its link count is 0, and the next number is
+ * tried.
  */
 static tsr_status create(struct tsr_atomic *file, struct tsr_error *error)
 {
@@ -121,7 +125,28 @@ tsr_status tsr_atomic_open(struct tsr_atomic *file, const char *path, struct tsr
     return status;
 }
 
-tsr_status tsr_atomic_write(struct tsr_atomic *file, const void *data, size_t bytes, struct tsr_error *error)
+tsr_status tsr_atomic_reserve(struct tsr_atomic *file, uint64_t bytes, struct tsr_error *error)
+{
+    struct rlimit limit;
+
+    if (!file->temporary)
+        return TSR_OK;
+    if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY &&
+        bytes > limit.rlim_cur)
+        return tsr_fail(error, TSR_IO,
+                        "%s: needs %llu bytes, the limit of a file's size (ulimit -f) is %llu",
+                        file->path, (unsigned long long)bytes, (unsigned long long)limit.rlim_cur);
+    /* The size stays as it is: only written bytes count. File systems that cannot reserve find out
+     * while writing. */
+    if (bytes <= INT64_MAX && fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) &&
+        errno == ENOSPC)
+        return tsr_fail(error, TSR_IO, "%s: needs %llu bytes, so much is not free on the disk",
+                        file->path, (unsigned long long)bytes);
+    return TSR_OK;
+}
+
+tsr_status tsr_atomic_write(struct tsr_atomic *file, const void *data, size_t bytes,
+                            struct tsr_error *error)
 {
     const char *next = data;
     while (bytes) {

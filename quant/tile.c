@@ -32,8 +32,7 @@ typedef float lanes[ROWS];
 /* Why a weight could not be packed. */
 enum flaw { FINE, NOT_FINITE, TOO_LARGE };
 
-/* ---- sizes and names
- * ----------------------------------------------------------------------------- */
+/* ---- sizes and names ------------------------------------------------------------------------- */
 
 tsr_status tsr_tile_bytes(size_t *bytes, uint32_t format, size_t n, size_t k,
                           struct tsr_error *error)
@@ -74,8 +73,7 @@ const char *tsr_format_name(uint32_t format)
     return format <= TSR_T4 ? format_names[format] : "unknown";
 }
 
-/* ---- groups: where the bytes of 32 k lie in a panel
- * ------------------------------------------------ */
+/* ---- groups: where the bytes of 32 k lie in a panel ------------------------------------------ */
 
 /* The scales [16] f16 and the lines of the group at k; a block holds two groups. */
 static uint8_t *group_scales(uint8_t *panel, size_t block_bytes, size_t k)
@@ -115,8 +113,7 @@ static inline float stored_scale(float x)
     return tsr_f16_to_f32(tsr_f32_to_f16(x)) + 0.0f;
 }
 
-/* ---- t8
- * -------------------------------------------------------------------------------------------- */
+/* ---- t8 -------------------------------------------------------------------------------------- */
 
 static enum flaw encode_t8(uint8_t *panel, size_t k, size_t count, lanes *restrict x /* [32] */)
 {
@@ -162,8 +159,7 @@ static void decode_t8(const uint8_t *panel, size_t k, size_t count, lanes *restr
                       tsr_f16_to_f32(get_half(scales + 2 * r));
 }
 
-/* ---- t4
- * -------------------------------------------------------------------------------------------- */
+/* ---- t4 -------------------------------------------------------------------------------------- */
 
 /* What the extreme weight is divided by, best guess first. */
 static const float divisors[] = {-8.0f,  7.0f,   6.0f,  5.0f,  4.0f, -8.7f,
@@ -272,8 +268,7 @@ static void decode_t4(const uint8_t *panel, size_t k, size_t count, lanes *restr
         }
 }
 
-/* ---- f32, f16, bf16
- * ---------------------------------------------------------------------------------- */
+/* ---- f32, f16, bf16 -------------------------------------------------------------------------- */
 
 static enum flaw encode_f32(uint8_t *panel, size_t k, size_t count, lanes *restrict x)
 {
@@ -332,8 +327,7 @@ static void decode_bf16(const uint8_t *panel, size_t k, size_t count, lanes *res
             x[i][r] = tsr_bf16_to_f32(get_half(panel + bf16_at(k + i, r)));
 }
 
-/* ---- the formats
- * ------------------------------------------------------------------------------------- */
+/* ---- the formats ----------------------------------------------------------------------------- */
 
 /* One group of a panel: k is a multiple of 32; `count` of its 32 k are there. */
 static const struct codec {
