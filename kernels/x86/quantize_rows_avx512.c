@@ -13,9 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels.h"
-
-void tsr_quantize_rows_avx512(const void *args, size_t begin, size_t end);
+#include "impl.h"
 
 /* Quantizes x[0..count), count <= 128, to `padded` codes (a multiple of 32); returns the scale. */
 static float quantize_block(int8_t *codes, int32_t *sums, const float *x, size_t count, size_t padded)

@@ -21,7 +21,11 @@
 #include "kernels.h"
 
 #define TILE_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__) /* a count would unroll before inlining makes R and P known */
+#define TILE_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define TILE_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* The largest tile; the rows that still run as one stream of panels; all tiles. */
 enum { TILE_ROWS = 6, TILE_PANELS = 2, STREAM_ROWS = 6 };
@@ -82,13 +86,15 @@ TILE_INLINE void tile_block(float acc[TILE_ROWS][TILE_PANELS][16], const uint8_t
     const __m512 zero = _mm512_setzero_ps();
     const size_t lines = tile_group_lines(bits);
     __m512 t[TILE_ROWS][TILE_PANELS];
-    _Alignas(16) int32_t start[TILE_ROWS][4]; /* -zero point * sum */
+    int32_t start[4][TILE_ROWS]; /* -zero point * sum */
 
+    for (size_t g = 0; g < groups; g++) {
+        TILE_UNROLL
+        for (int r = 0; r < R; r++)
+            start[g][r] = -sums[r][at / TSR_GROUP + g] * (1 << (bits - 1));
+    }
     TILE_UNROLL
     for (int r = 0; r < R; r++) {
-        __m128i s = _mm_maskz_loadu_epi32((__mmask8)((1U << groups) - 1), sums[r] + at / TSR_GROUP);
-        _mm_store_si128((__m128i *)start[r],
-                        _mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), s), bits - 1));
         TILE_UNROLL
         for (int p = 0; p < P; p++)
             t[r][p] = zero;
@@ -101,7 +107,7 @@ TILE_INLINE void tile_block(float acc[TILE_ROWS][TILE_PANELS][16], const uint8_t
         for (int r = 0; r < R; r++) {
             TILE_UNROLL
             for (int p = 0; p < P; p++)
-                dot[r][p] = _mm512_set1_epi32(start[r][g]);
+                dot[r][p] = _mm512_set1_epi32(start[g][r]);
         }
         tile_group(dot, block + (1 + half * lines) * TSR_LINE_BYTES, step, x, at + g * TSR_GROUP, bits, R, P);
         TILE_UNROLL
