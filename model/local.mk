@@ -5,7 +5,9 @@ noinst_LTLIBRARIES += libtsr_model.la libtsr_text.la libtsr_picture.la
 libtsr_model_la_SOURCES =
 libtsr_model_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
-libtsr_text_la_SOURCES = model/text/text.h
+libtsr_text_la_SOURCES = model/text/text.h model/text/tokenizer.h model/text/utf8.c model/text/regex.c \
+	model/text/tokenizer.c model/text/tokenizer_gguf.c model/text/tokenizer_json.c model/text/encode.c \
+	model/text/template.c
 libtsr_text_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
 
 libtsr_picture_la_SOURCES = model/picture/picture.h

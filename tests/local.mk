@@ -14,5 +14,12 @@ TESTS += tests/test_par
 tests_test_par_SOURCES = tests/test_par.c
 tests_test_par_CFLAGS = $(TEST_CFLAGS)
 tests_test_par_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/test_text
+TESTS += tests/test_text
+tests_test_text_SOURCES = tests/test_text.c
+tests_test_text_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
+tests_test_text_LDADD = $(TEST_LIBS)
+
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif

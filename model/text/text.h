@@ -16,8 +16,8 @@
  *   tokenizer.ggml.tokens          strings by id; of the vocabulary in the GPT-2 byte alphabet, added ones plain
  *   tokenizer.ggml.token_type      i32 by id: 1 normal, 3 control, 4 user-defined
  *   tokenizer.ggml.merges          strings "left right" by rank
- *   tessera.tokenizer.steps        strings, the pre-tokenizer: "split BEHAVIOR match|gaps REGEX",
- *                                  "digits single|runs", "bytes plain|space" (the last; always there)
+ *   tessera.tokenizer.steps        strings, the pre-tokenizer: "split BEHAVIOR match|gaps REGEX" or "space" (put a
+ *                                  space before each piece that has none); then bytes, always
  *   tessera.tokenizer.added        u32: ids of the added tokens
  *   tessera.tokenizer.added_flags  u8, one per added token: bits of enum tsr_added
  *   tessera.tokenizer.prefix, .suffix   u32: ids put around a text (begin of sentence); absent: none
@@ -60,8 +60,9 @@ enum tsr_added {
     TSR_ADDED_SPECIAL = 1, /* left out by decode with skip_special */
     TSR_ADDED_LSTRIP = 2,  /* takes the white space before it along */
     TSR_ADDED_RSTRIP = 4,
-    TSR_ADDED_WORD = 8,       /* only where no word character touches it */
-    TSR_ADDED_NORMALIZED = 16 /* looked for after the others */
+    TSR_ADDED_WORD = 8,        /* only where no word character touches it */
+    TSR_ADDED_NORMALIZED = 16, /* looked for after the others */
+    TSR_ADDED_VOCABULARY = 32  /* is an entry of the vocabulary, too: merges may lead to it */
 };
 
 /* Immutable once made (tsr_tokenizer_control aside); may be used by any number of threads. */
@@ -80,7 +81,7 @@ void tsr_tokenizer_free(tsr_tokenizer *tokenizer); /* NULL allowed */
 
 /* Number of ids: they are 0 .. size - 1. To be compared with the rows of the embedding. */
 size_t tsr_tokenizer_size(const tsr_tokenizer *tokenizer);
-/* Id of an added token, or of a vocabulary entry (as text, not in the byte alphabet); -1: there is none. */
+/* Id of an added token, or of a vocabulary entry (as it stands in tokenizer.json); -1: there is none. */
 int32_t tsr_tokenizer_id(const tsr_tokenizer *tokenizer, const char *text);
 /* Text of an id, any bytes, owned by the tokenizer; an id out of range gives an empty one. */
 struct tsr_slice tsr_tokenizer_bytes(const tsr_tokenizer *tokenizer, int32_t id);
