@@ -1,0 +1,143 @@
+#!/bin/sh
+# test_program.sh: the program as its users meet it: exit codes, one line on stderr, nothing left behind, the same
+# bytes for every tier and number of threads. Uses a tiny random checkpoint, converted here.
+set -u
+program=${TSR_BUILDDIR:?}/tessera
+fixtures=${TSR_SRCDIR:?}/tests/fixtures
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+checks=0
+bad=0
+
+fail() {
+    bad=$((bad + 1))
+    echo "FAIL: $*"
+}
+
+# expect CODE WORD COMMAND...: exit code, and one line of at most 300 bytes on stderr that contains WORD.
+expect() {
+    code=$1 word=$2
+    shift 2
+    checks=$((checks + 1))
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    [ $got = "$code" ] || fail "exit $got instead of $code: $* ($(cat "$work/err"))"
+    [ "$code" = 0 ] && return
+    lines=$(wc -l <"$work/err")
+    bytes=$(wc -c <"$work/err")
+    [ "$lines" = 1 ] || fail "$lines lines on stderr: $*"
+    [ "$bytes" -le 300 ] || fail "$bytes bytes on stderr: $*"
+    grep -q "^tessera: " "$work/err" || fail "no 'tessera: ' on stderr: $*"
+    grep -q -- "$word" "$work/err" || fail "no '$word' in '$(cat "$work/err")': $*"
+}
+
+same() {
+    checks=$((checks + 1))
+    cmp -s "$1" "$2" || fail "$1 and $2 differ"
+}
+
+model=$work/model.gguf
+picture=$fixtures/janus-a-f32/$(ls "$fixtures/janus-a-f32" | grep '\.png$' | head -n 1)
+
+# ---- the main job ----
+expect 0 "" "$program" convert "$fixtures/janus-a-f32" -o "$model" --type q8_0
+expect 0 "" "$program" convert "$model" -o "$work/again.gguf" --type q8_0
+expect 0 "" "$program" info "$model" --verify
+expect 0 "" "$program" info "$model" --json
+expect 0 "" "$program" info --cpu
+expect 0 "" "$program" info --kernels --json
+expect 0 "" "$program" describe -m "$model" --image "$picture" -n 8
+expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/a.png" -s 7
+expect 0 "" "$program" --version
+for command in convert info describe draw chat probe bench; do
+    expect 0 "" "$program" $command --help
+done
+
+# ---- the same bytes for every tier and number of threads ----
+"$program" describe -m "$model" --image "$picture" -n 16 >"$work/text"
+for tier in ref avx2 avxvnni avx512 neon neondot i8mm; do
+    "$program" info --cpu --cpu-isa $tier >/dev/null 2>&1 || { echo "skipped: tier $tier (not in this CPU)"; continue; }
+    for threads in 1 2 3; do
+        expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/b.png" -s 7 --cpu-isa $tier -t $threads
+        same "$work/a.png" "$work/b.png"
+        expect 0 "" "$program" describe -m "$model" --image "$picture" -n 16 --cpu-isa $tier -t $threads
+        same "$work/text" "$work/out"
+    done
+done
+expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/c.png" -s 6 --count 2
+same "$work/a.png" "$work/c-2.png"
+
+# ---- flags ----
+expect 2 "unknown flag" "$program" draw --frobnicate
+expect 2 "needs a value" "$program" draw -m
+expect 2 "twice" "$program" draw -m "$model" -m "$model" -p a -o "$work/x.png"
+expect 2 "threads" "$program" draw -m "$model" -p a -o "$work/x.png" -t 0
+expect 2 "threads" "$program" draw -m "$model" -p a -o "$work/x.png" -t -1
+expect 2 "threads" "$program" draw -m "$model" -p a -o "$work/x.png" -t 100000
+expect 2 "threads" "$program" draw -m "$model" -p a -o "$work/x.png" -t 2x
+expect 2 "temp" "$program" draw -m "$model" -p a -o "$work/x.png" --temp nan
+expect 2 "temp" "$program" draw -m "$model" -p a -o "$work/x.png" --temp=-1
+expect 2 "temp" "$program" draw -m "$model" -p a -o "$work/x.png" --temp 0,5
+expect 2 "temp" "$program" draw -m "$model" -p a -o "$work/x.png" --temp " 1"
+expect 2 "seed" "$program" draw -m "$model" -p a -o "$work/x.png" --seed 18446744073709551616
+expect 2 "ctx-size" "$program" draw -m "$model" -p a -o "$work/x.png" --ctx-size 0
+expect 2 "tokens" "$program" describe -m "$model" --image "$picture" --tokens=-1
+expect 2 "no command" "$program" paint
+expect 2 "no model" "$program" draw -p a -o "$work/x.png"
+expect 2 "no picture" "$program" describe -m "$model"
+expect 2 "tier" "$program" info --cpu --cpu-isa sse9
+expect 2 "tier" env TESSERA_CPU=sse9 "$program" info --cpu
+expect 2 "" "$program" draw -m "$model" -p "$(head -c 200000 /dev/zero | tr '\0' x)" -o "$work/x.png"
+expect 5 "fast" "$program" draw -m "$model" -p a -o "$work/x.png" --math fast
+
+# ---- files ----
+expect 3 "absent" "$program" info "$work/absent.gguf"
+expect 3 "$work" "$program" info "$work"
+expect 3 "" "$program" info /dev/zero
+mkfifo "$work/fifo"
+expect 3 "" timeout 5 "$program" info "$work/fifo"
+: >"$work/empty"
+expect 4 "empty" "$program" info "$work/empty"
+head -c 1000 "$model" >"$work/short.gguf"
+expect 4 "" "$program" describe -m "$work/short.gguf" --image "$picture"
+bytes=$(wc -c <"$model")
+head -c $((bytes - 1)) "$model" >"$work/cut.gguf"
+expect 4 "" "$program" draw -m "$work/cut.gguf" -p a -o "$work/x.png"
+cp "$model" "$work/flip.gguf"
+printf '\377\376\375' | dd of="$work/flip.gguf" bs=1 seek=$((bytes / 2)) conv=notrunc 2>/dev/null
+expect 8 "" "$program" info "$work/flip.gguf" --verify
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n' >"$work/lfs.gguf"
+expect 4 "LFS" "$program" info "$work/lfs.gguf"
+printf '<!DOCTYPE html>' >"$work/page.gguf"
+expect 4 "" "$program" info "$work/page.gguf"
+expect 3 "" "$program" describe -m "$model" --image "$work/absent.png"
+expect 4 "" "$program" describe -m "$model" --image "$work/lfs.gguf"
+expect 3 "" "$program" draw -m "$model" -p a -o "$work/absent/x.png"
+expect 3 "" "$program" draw -m "$model" -p a -o /dev/full/x.png
+[ -w /dev/full ] && expect 3 "write" sh -c "'$program' info '$model' --json >/dev/full"
+[ ! -e "$work/x.png" ] || fail "a refused job left x.png"
+
+# ---- a checkpoint with a bad config, a lying header, and a full disk ----
+cp -r "$fixtures/janus-a-f32" "$work/checkpoint"
+chmod -R u+w "$work/checkpoint"
+for change in 's/"hidden_size": [0-9]*/"hidden_size": 0/' 's/"hidden_size": [0-9]*/"hidden_size": 1e9/' \
+    's/"num_attention_heads": [0-9]*/"num_attention_heads": 0/' 's/"num_hidden_layers": [0-9]*/"num_hidden_layers": 100000/' \
+    's/"model_type": "janus"/"model_type": "nothing"/' 's/{/[/'; do
+    sed "$change" "$fixtures/janus-a-f32/config.json" >"$work/checkpoint/config.json"
+    code=4
+    case $change in *nothing*) code=5 ;; esac
+    expect $code "config.json" "$program" convert "$work/checkpoint" -o "$work/x.gguf"
+done
+cp "$fixtures/janus-a-f32/config.json" "$work/checkpoint/config.json"
+printf '\377\377\377\377\377\377\377\177' | dd of="$work/checkpoint/model.safetensors" bs=1 conv=notrunc 2>/dev/null
+expect 4 "model.safetensors" "$program" convert "$work/checkpoint" -o "$work/x.gguf"
+expect 3 "" sh -c "ulimit -f 100; '$program' convert '$fixtures/janus-a-f32' -o '$work/x.gguf'"
+expect 3 "" "$program" convert "$work/nowhere" -o "$work/x.gguf"
+left=$(find "$work" -name '*x.gguf*' -o -name '.*tmp*' | wc -l)
+[ "$left" = 0 ] || fail "refused conversions left $left files behind"
+
+# ---- memory, interruption ----
+expect 6 "MiB" sh -c "ulimit -v 120000; exec '$program' draw -m '$model' -p a -o '$work/x.png' -c 100000"
+
+echo "$checks checks, $bad failed"
+[ $bad = 0 ]
