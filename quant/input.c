@@ -83,7 +83,8 @@ static int begins(const char *head, const char *text)
     return strncasecmp(head + strspn(head, " \t\r\n"), text, strlen(text)) == 0;
 }
 
-static const char *kind_of(const char *head, size_t bytes)
+/* What the first bytes of a file tell, if it is not of the kind `wanted`; or NULL. */
+static const char *kind_of(const char *head, size_t bytes, const char *wanted)
 {
     const unsigned char *b = (const unsigned char *)head;
 
@@ -95,27 +96,38 @@ static const char *kind_of(const char *head, size_t bytes)
         return "is a zip archive or PyTorch pickle: use the model's safetensors files";
     if (bytes >= 2 && b[0] == 0x80 && b[1] >= 2 && b[1] <= 5)
         return "is a Python pickle: use the model's safetensors files";
-    if (bytes >= 4 && memcmp(head, "GGUF", 4) == 0)
+    if (bytes >= 4 && memcmp(head, "GGUF", 4) == 0 && strcmp(wanted, "GGUF") != 0)
         return "is a GGUF file";
-    if (bytes >= 9 && head[8] == '{' && b[4] == 0 && b[5] == 0 && b[6] == 0 && b[7] == 0)
+    if (bytes >= 9 && head[8] == '{' && b[5] == 0 && b[6] == 0 && b[7] == 0 &&
+        strcmp(wanted, "safetensors") != 0)
         return "is a safetensors file: give the model's folder to 'tessera convert'";
     return NULL;
 }
 
+static const char *look(char head[65], const struct tsr_input *in, const char *wanted)
+{
+    size_t bytes = in->size < 64 ? (size_t)in->size : 64;
+
+    memset(head, 0, 65);
+    return tsr_input_read(in, 0, head, bytes, NULL) == TSR_OK ? kind_of(head, bytes, wanted) : NULL;
+}
+
+int tsr_input_other(const struct tsr_input *in, const char *wanted)
+{
+    char head[65];
+
+    return look(head, in, wanted) != NULL;
+}
+
 tsr_status tsr_input_not(const struct tsr_input *in, const char *wanted, struct tsr_error *error)
 {
-    char head[65] = {0};
-    size_t bytes = in->size < 64 ? (size_t)in->size : 64;
-    tsr_status status = tsr_input_read(in, 0, head, bytes, error);
-    const char *kind = kind_of(head, bytes);
+    char head[65];
+    const char *kind = look(head, in, wanted);
 
-    if (status != TSR_OK)
-        return status;
-    if (bytes == 0)
+    if (in->size == 0)
         return tsr_fail(error, TSR_MALFORMED, "%s: empty file", in->name);
-    if (kind != NULL)
-        return tsr_fail(error, TSR_MALFORMED, "%s: not a %s file: it %s", in->name, wanted, kind);
-    return tsr_fail(error, TSR_MALFORMED, "%s: not a %s file", in->name, wanted);
+    return tsr_fail(error, TSR_MALFORMED, "%s: not a %s file%s%s", in->name, wanted,
+                    kind != NULL ? ": it " : "", kind != NULL ? kind : "");
 }
 
 tsr_status tsr_file_read(char **data, size_t *bytes, const char *path, size_t limit,

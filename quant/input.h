@@ -25,10 +25,13 @@ tsr_status tsr_input_read(const struct tsr_input *in, uint64_t offset, void *out
 
 void tsr_input_close(struct tsr_input *in);
 
+/* Do the first bytes tell that the file is of another kind than `wanted` ("GGUF", "safetensors")?
+ */
+int tsr_input_other(const struct tsr_input *in, const char *wanted);
+
 /*
- * Fails for a file that does not begin as a file of kind `wanted` does: says what it is if its
- * first bytes tell (a Git LFS pointer, a web page, a zip or pickle, GGUF, safetensors), and what to
- * do. TSR_MALFORMED.
+ * Fails for a file that is not of kind `wanted`: says what it is if its first bytes tell (a Git LFS
+ * pointer, a web page, a zip or pickle, the other kind), and what to do. TSR_MALFORMED.
  */
 tsr_status tsr_input_not(const struct tsr_input *in, const char *wanted, struct tsr_error *error);
 

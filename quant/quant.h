@@ -170,7 +170,7 @@ typedef struct tsr_checkpoint tsr_checkpoint;
 
 struct tsr_checkpoint_tensor {
     const char *name; /* terminated, owned by the checkpoint */
-    uint32_t format;  /* F32, F16 or BF16 */
+    uint32_t format;  /* F32 (of F64 too), F16 or BF16; ~0u: a type that cannot be read */
     unsigned dims;
     size_t shape[8];
     size_t count; /* elements */
