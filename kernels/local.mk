@@ -12,6 +12,10 @@ libtsr_ref_la_SOURCES = kernels/half.h kernels/ref/math_ref.h kernels/ref/math_r
 	kernels/ref/rows_ref.c kernels/ref/picture_ref.c kernels/ref/sample_ref.c
 libtsr_ref_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 
+# Bodies written once over the vector vocabulary of each tier (vec_<tier>.h).
+VEC_SOURCES = kernels/vec/reduce.inc kernels/vec/norm.inc kernels/vec/rows.inc kernels/vec/rope.inc \
+	kernels/vec/chain.inc kernels/vec/attention.inc
+
 if X86
 libtsr_ref_la_CFLAGS += -mfma
 
@@ -31,6 +35,13 @@ libtsr_avx512_la_SOURCES = kernels/x86/tile_avx512.h kernels/x86/matmul_q.inc
 libtsr_avx512_la_SOURCES += kernels/x86/quantize_rows_avx512.c kernels/x86/matmul_t8_avx512.c \
 	kernels/x86/matmul_t4_avx512.c
 libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS)
+
+libtsr_avx2_la_SOURCES += kernels/x86/vec_avx2.h $(VEC_SOURCES)
+libtsr_avx2_la_SOURCES += kernels/x86/norm_avx2.c kernels/x86/rows_avx2.c kernels/x86/rope_avx2.c \
+	kernels/x86/attention_avx2.c
+libtsr_avx512_la_SOURCES += kernels/x86/vec_avx512.h $(VEC_SOURCES)
+libtsr_avx512_la_SOURCES += kernels/x86/norm_avx512.c kernels/x86/rows_avx512.c \
+	kernels/x86/rope_avx512.c kernels/x86/attention_avx512.c
 endif
 
 if ARM
