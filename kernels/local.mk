@@ -25,13 +25,16 @@ AVX2_FLAGS = -mavx2 -mfma -mf16c -mbmi2
 AVX512_FLAGS = $(AVX2_FLAGS) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx512vnni \
 	-mprefer-vector-width=512
 
-libtsr_avx2_la_SOURCES =
+libtsr_avx2_la_SOURCES = kernels/x86/matmul_q.inc kernels/x86/tile_unroll.h kernels/x86/tile_block.inc \
+	kernels/x86/tile_ymm.h kernels/x86/tile_avx2.h
+libtsr_avx2_la_SOURCES += kernels/x86/matmul_t8_avx2.c kernels/x86/matmul_t4_avx2.c
 libtsr_avx2_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX2_FLAGS)
 
-libtsr_avxvnni_la_SOURCES =
+libtsr_avxvnni_la_SOURCES = kernels/x86/tile_avxvnni.h kernels/x86/matmul_t8_avxvnni.c \
+	kernels/x86/matmul_t4_avxvnni.c
 libtsr_avxvnni_la_CFLAGS = $(AM_CFLAGS) $(AVX2_FLAGS) -mavxvnni
 
-libtsr_avx512_la_SOURCES = kernels/x86/tile_avx512.h kernels/x86/matmul_q.inc
+libtsr_avx512_la_SOURCES = kernels/x86/tile_avx512.h
 libtsr_avx512_la_SOURCES += kernels/x86/quantize_rows_avx512.c kernels/x86/matmul_t8_avx512.c \
 	kernels/x86/matmul_t4_avx512.c
 libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS)
