@@ -1,0 +1,57 @@
+/*
+ * exec.c: the stack of memory of a forward pass (exec.h).
+ *
+ * A dry stack has no memory: addresses count up from 64 and are never followed. A plan too large for the
+ * address space sticks at the largest size instead of wrapping, so that the check against the memory there is
+ * refuses it.
+ */
+#include "exec.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+void *tsr_take(struct tsr_exec *e, size_t rows, size_t columns, size_t size)
+{
+    size_t at = e->used;
+    size_t bytes;
+
+    if (__builtin_mul_overflow(rows, columns, &bytes) || __builtin_mul_overflow(bytes, size, &bytes) ||
+        bytes > SIZE_MAX / 4 || at > SIZE_MAX / 4) {
+        assert(e->base == NULL);
+        e->used = e->peak = SIZE_MAX / 2;
+        return (void *)(uintptr_t)ALIGN;
+    }
+    e->used = at + tsr_round_up(bytes, ALIGN);
+    if (e->peak < e->used)
+        e->peak = e->used;
+    if (e->base == NULL)
+        return (void *)(uintptr_t)(ALIGN + at);
+    assert(e->used <= e->bytes);
+    return e->base + at;
+}
+
+/* calloc gives large blocks as untouched pages, so what a job does not reach costs nothing. */
+void *tsr_block_new(size_t bytes)
+{
+    void *raw = bytes > SIZE_MAX - 2 * ALIGN ? NULL : calloc(1, bytes + ALIGN + sizeof(void *));
+    uint8_t *block;
+
+    if (raw == NULL)
+        return NULL;
+    block = (uint8_t *)tsr_round_up((uintptr_t)raw + sizeof(void *), ALIGN);
+    memcpy(block - sizeof(void *), &raw, sizeof raw);
+    return block;
+}
+
+void tsr_block_free(void *block)
+{
+    void *raw;
+
+    if (block == NULL)
+        return;
+    memcpy(&raw, (uint8_t *)block - sizeof raw, sizeof raw);
+    free(raw);
+}
