@@ -139,6 +139,8 @@ struct tsr_event {
     int32_t token;    /* of TSR_EVENT_TEXT: the last token */
     size_t step, steps, index;
     struct tsr_picture picture; /* owned by the context, valid until the next call */
+    const int32_t *codes;       /* of TSR_EVENT_PICTURE: the codes it was made of, row-major; likewise */
+    size_t code_count;
 };
 
 /* The next event. TSR_OK with an event; TSR_END after the last; else an error, after which only reset helps. */
@@ -186,8 +188,12 @@ TSR_API tsr_status tsr_probe_decode(tsr_context *context, const int32_t *codes, 
 /* ---- convert --------------------------------------------------------------------------------------------------- */
 
 /* Parts of a model that can be given formats of their own. */
-enum tsr_part { TSR_PART_LM, TSR_PART_EMBED, TSR_PART_HEAD, TSR_PART_SEE, TSR_PART_DRAW_HEAD, TSR_PART_DECODER, TSR_PARTS };
-TSR_API extern const char *const tsr_part_names[TSR_PARTS]; /* "lm" "embed" "head" "see" "draw-head" "decoder" */
+enum tsr_part {
+    TSR_PART_LM, TSR_PART_EMBED, TSR_PART_HEAD, TSR_PART_SEE, TSR_PART_DRAW_HEAD, TSR_PART_DECODER,
+    TSR_PART_ENCODER, TSR_PARTS
+};
+/* "lm" "embed" "head" "see" "draw-head" "decoder" "encoder" */
+TSR_API extern const char *const tsr_part_names[TSR_PARTS];
 
 struct tsr_convert_report {
     const char *tensor;
