@@ -21,5 +21,11 @@ tests_test_text_SOURCES = tests/test_text.c
 tests_test_text_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_text_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/test_picture
+TESTS += tests/test_picture
+tests_test_picture_SOURCES = tests/test_picture.c
+tests_test_picture_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS) $(JPEG_CFLAGS) $(ZLIB_CFLAGS)
+tests_test_picture_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) $(JPEG_LIBS) $(ZLIB_LIBS)
+
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif
