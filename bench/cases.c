@@ -1,9 +1,10 @@
 /*
  * cases.c: one maker per operator of kernels.def.
  *
- * A maker fills the arguments with random numbers of a sensible size and says what a run needs: operations,
- * bytes, and which limits bind. An operator without a maker does not link. Weights that a model reads once per
- * token are held in copies that together exceed the last cache, and each run takes the next copy.
+ * A maker fills the arguments with random numbers of a sensible size and says what a run needs:
+ * operations, bytes, and which limits bind. An operator without a maker does not link. Weights that
+ * a model reads once per token are held in copies that together exceed the last cache, and each run
+ * takes the next copy.
  */
 #include "cases.h"
 
@@ -77,7 +78,8 @@ const struct shape bench_shapes[] = {
 };
 const size_t bench_shape_count = sizeof bench_shapes / sizeof *bench_shapes;
 
-/* ---- memory and random numbers ----------------------------------------------------------------------- */
+/* ---- memory and random numbers
+ * ----------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -88,11 +90,11 @@ static uint32_t next_random(uint32_t *state)
 /* A zeroed buffer that the case owns; NULL when memory is out. */
 static void *take(struct bench_case *c, size_t bytes)
 {
-    void *buffer = aligned_alloc(64, tsr_round_up(bytes + 1, 64));
+    void *const buffer = c->buffer_count < CASE_BUFFERS ? bench_memory(bytes) : NULL;
 
-    if (buffer == NULL || c->buffer_count == CASE_BUFFERS)
+    if (buffer == NULL)
         return NULL;
-    memset(buffer, 0, tsr_round_up(bytes + 1, 64));
+    memset(buffer, 0, bytes);
     c->buffers[c->buffer_count++] = buffer;
     return buffer;
 }
@@ -115,9 +117,10 @@ static float *take_output(struct bench_case *c, size_t count)
     return c->out;
 }
 
-/* Random weights packed as a tile, in as many copies as it takes to leave the caches (at most `copies`). */
-static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t format, size_t n, size_t k,
-                     size_t copies)
+/* Random weights packed as a tile, in as many copies as it takes to leave the caches (at most
+ * `copies`). */
+static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t format, size_t n,
+                     size_t k, size_t copies)
 {
     const size_t rows_max = 4096; /* random rows repeat after these */
     size_t bytes;
@@ -127,7 +130,8 @@ static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t forma
     if (tsr_tile_bytes(&bytes, format, n, k, NULL) != TSR_OK)
         return 0;
     if (copies > 1)
-        copies = 1 + (size_t)COPIES_BYTES / bytes < copies ? 1 + (size_t)COPIES_BYTES / bytes : copies;
+        copies =
+            1 + (size_t)COPIES_BYTES / bytes < copies ? 1 + (size_t)COPIES_BYTES / bytes : copies;
     rows = take_floats(c, (n < rows_max ? n : rows_max) * k);
     data = take(c, bytes * copies);
     if (rows == NULL || data == NULL)
@@ -135,8 +139,8 @@ static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t forma
     for (size_t first = 0; first < n; first += rows_max) {
         const size_t count = n - first < rows_max ? n - first : rows_max;
 
-        if (tsr_tile_pack(data + first / TSR_PANEL * tsr_panel_bytes(format, k), format, rows, count, k,
-                          NULL, NULL) != TSR_OK)
+        if (tsr_tile_pack(data + first / TSR_PANEL * tsr_panel_bytes(format, k), format, rows,
+                          count, k, NULL, NULL) != TSR_OK)
             return 0;
     }
     for (size_t i = 1; i < copies; i++)
@@ -152,20 +156,18 @@ static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t forma
 /* m rows of k activations and where their codes go; quantizing them is part of the timed run. */
 static int take_q8(struct bench_case *c, struct tsr_q8 *q, size_t m, size_t k, size_t ldc)
 {
-    *q = (struct tsr_q8){take(c, m * ldc), take(c, m * tsr_ceil_div(k, TSR_ACT_BLOCK) * sizeof(float)),
-                         take(c, m * ldc / TSR_GROUP * sizeof(int32_t)), ldc,
-                         tsr_ceil_div(k, TSR_ACT_BLOCK)};
+    *q = (struct tsr_q8){
+        take(c, m * ldc), take(c, m * tsr_ceil_div(k, TSR_ACT_BLOCK) * sizeof(float)),
+        take(c, m * ldc / TSR_GROUP * sizeof(int32_t)), ldc, tsr_ceil_div(k, TSR_ACT_BLOCK)};
     c->quantize = (struct tsr_quantize){take_floats(c, m * k), k, *q, m, k};
     c->quantizes = 1;
     return q->codes != NULL && q->scales != NULL && q->sums != NULL && c->quantize.x != NULL;
 }
 
-/* ---- makers: return 0 when memory is out -------------------------------------------------------------- */
+/* ---- makers: return 0 when memory is out
+ * -------------------------------------------------------------- */
 
-/*
- * matmul: [m, k] x [n, k]. The contract's ceiling per panel, row and 128 k: 32 dots, 4 conversions, 5 fma of
- * which conversions have pipes of their own on some cores: 32 of 37 slots at the best.
- */
+/* matmul: [m, k] x [n, k]. */
 static int make_matmul_q(struct bench_case *c, const struct shape *s)
 {
     struct tsr_matmul_q *a = &c->args.matmul_t8; /* t4 has the same arguments at the same place */
@@ -183,12 +185,17 @@ static int make_matmul_q(struct bench_case *c, const struct shape *s)
     c->bytes = (double)panels_bytes;
     c->memory = LIMIT_READ;
     c->peak = LIMIT_I8;
-    c->ceiling = 32.0 / 37.0;
     return a->y != NULL;
 }
 
-static int make_matmul_t8(struct bench_case *c, const struct shape *s) { return make_matmul_q(c, s); }
-static int make_matmul_t4(struct bench_case *c, const struct shape *s) { return make_matmul_q(c, s); }
+static int make_matmul_t8(struct bench_case *c, const struct shape *s)
+{
+    return make_matmul_q(c, s);
+}
+static int make_matmul_t4(struct bench_case *c, const struct shape *s)
+{
+    return make_matmul_q(c, s);
+}
 
 static int make_matmul_tf(struct bench_case *c, const struct shape *s)
 {
@@ -349,7 +356,8 @@ static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
     const size_t taps = s->extra * s->extra, cin = tsr_round_up(s->k, TSR_GROUP);
 
     a->s = conv_shape(s);
-    if (!take_tile(c, &a->weights, TSR_T8, s->n, taps * cin, 1) || !take_q8(c, &a->x, s->m * s->m, s->k, cin))
+    if (!take_tile(c, &a->weights, TSR_T8, s->n, taps * cin, 1) ||
+        !take_q8(c, &a->x, s->m * s->m, s->k, cin))
         return 0;
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, cin * 4);
@@ -358,7 +366,6 @@ static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
     c->bytes = (double)(s->m * s->m * (s->k + s->n)) * 4;
     c->memory = LIMIT_READ;
     c->peak = LIMIT_I8;
-    c->ceiling = 32.0 / 37.0;
     return a->y != NULL && a->zeros != NULL;
 }
 
@@ -381,25 +388,47 @@ static int make_quantize_rows(struct bench_case *c, const struct shape *s)
 /* Rows of k in, rows of k out; `passes` reads of the row. */
 static int make_norm(struct bench_case *c, struct tsr_norm *a, const struct shape *s, double passes)
 {
-    *a = (struct tsr_norm){take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k,
-                           take_floats(c, s->k), take_floats(c, s->k), s->m, s->k, 1e-6f};
+    *a = (struct tsr_norm){take_floats(c, s->m * s->k),
+                           s->k,
+                           take_output(c, s->m * s->k),
+                           s->k,
+                           take_floats(c, s->k),
+                           take_floats(c, s->k),
+                           s->m,
+                           s->k,
+                           1e-6f};
     c->units = s->m;
     c->ops = (double)(s->m * s->k) * 4;
     c->bytes = (double)(s->m * s->k) * 4 * (passes + 1);
     return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
 }
 
-static int make_rmsnorm(struct bench_case *c, const struct shape *s) { return make_norm(c, &c->args.rmsnorm, s, 2); }
-static int make_layernorm(struct bench_case *c, const struct shape *s) { return make_norm(c, &c->args.layernorm, s, 3); }
-static int make_l2norm(struct bench_case *c, const struct shape *s) { return make_norm(c, &c->args.l2norm, s, 2); }
+static int make_rmsnorm(struct bench_case *c, const struct shape *s)
+{
+    return make_norm(c, &c->args.rmsnorm, s, 2);
+}
+static int make_layernorm(struct bench_case *c, const struct shape *s)
+{
+    return make_norm(c, &c->args.layernorm, s, 3);
+}
+static int make_l2norm(struct bench_case *c, const struct shape *s)
+{
+    return make_norm(c, &c->args.l2norm, s, 2);
+}
 
 /* m pixels, k channels, n groups. */
 static int make_groupnorm(struct bench_case *c, const struct shape *s)
 {
     struct tsr_groupnorm *a = &c->args.groupnorm;
 
-    *a = (struct tsr_groupnorm){take_floats(c, s->m * s->k), take_output(c, s->m * s->k), take_floats(c, s->k),
-                                take_floats(c, s->k), s->m, s->k, s->n, 1e-6f};
+    *a = (struct tsr_groupnorm){take_floats(c, s->m * s->k),
+                                take_output(c, s->m * s->k),
+                                take_floats(c, s->k),
+                                take_floats(c, s->k),
+                                s->m,
+                                s->k,
+                                s->n,
+                                1e-6f};
     c->units = s->n;
     c->ops = (double)(s->m * s->k) * 6;
     c->bytes = (double)(s->m * s->k) * 4 * 4;
@@ -412,8 +441,12 @@ static int make_rope_table(struct bench_case *c, const struct shape *s)
     struct tsr_rope_table *a = &c->args.rope_table;
     const size_t half = s->k / 2;
 
-    *a = (struct tsr_rope_table){take_floats(c, s->m), take_floats(c, half), take_output(c, s->m * half),
-                                 take(c, s->m * half * sizeof(float)), s->m, half};
+    *a = (struct tsr_rope_table){take_floats(c, s->m),
+                                 take_floats(c, half),
+                                 take_output(c, s->m * half),
+                                 take(c, s->m * half * sizeof(float)),
+                                 s->m,
+                                 half};
     c->units = s->m;
     c->ops = (double)(s->m * half) * 40;
     c->bytes = (double)(s->m * half) * 8;
@@ -431,7 +464,8 @@ static int make_rope(struct bench_case *c, const struct shape *s)
         return 0;
     for (size_t i = 0; i < s->m * half; i++)
         sines[i] = sqrtf(1.0f - cosines[i] * cosines[i]);
-    *a = (struct tsr_rope){take_floats(c, s->m * width), width, cosines, sines, s->m, s->extra, s->k, 0};
+    *a = (struct tsr_rope){
+        take_floats(c, s->m * width), width, cosines, sines, s->m, s->extra, s->k, 0};
     c->out = a->x;
     c->out_bytes = s->m * width * sizeof(float);
     c->units = s->m;
@@ -440,9 +474,11 @@ static int make_rope(struct bench_case *c, const struct shape *s)
     return a->x != NULL;
 }
 
-static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shape *s, double ops, double passes)
+static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shape *s, double ops,
+                     double passes)
 {
-    *a = (struct tsr_rows){take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k, s->m, s->k};
+    *a = (struct tsr_rows){
+        take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k, s->m, s->k};
     c->units = s->m;
     c->ops = (double)(s->m * s->k) * ops;
     c->bytes = (double)(s->m * s->k) * 4 * (passes + 1);
@@ -450,23 +486,47 @@ static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shap
 }
 
 /* Operations of exp (about 26), erf (about 40) and tanh (about 40) bind here, not bytes. */
-static int make_softmax(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.softmax, s, 30, 4); }
-static int make_silu(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.silu, s, 30, 1); }
-static int make_gelu_erf(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.gelu_erf, s, 44, 1); }
-static int make_gelu_tanh(struct bench_case *c, const struct shape *s) { return make_rows(c, &c->args.gelu_tanh, s, 48, 1); }
+static int make_softmax(struct bench_case *c, const struct shape *s)
+{
+    return make_rows(c, &c->args.softmax, s, 30, 4);
+}
+static int make_silu(struct bench_case *c, const struct shape *s)
+{
+    return make_rows(c, &c->args.silu, s, 30, 1);
+}
+static int make_gelu_erf(struct bench_case *c, const struct shape *s)
+{
+    return make_rows(c, &c->args.gelu_erf, s, 44, 1);
+}
+static int make_gelu_tanh(struct bench_case *c, const struct shape *s)
+{
+    return make_rows(c, &c->args.gelu_tanh, s, 48, 1);
+}
 
 static int make_rows2(struct bench_case *c, struct tsr_rows2 *a, const struct shape *s, double ops)
 {
-    *a = (struct tsr_rows2){take_floats(c, s->m * s->k), s->k, take_floats(c, s->m * s->k), s->k,
-                            take_output(c, s->m * s->k), s->k, s->m, s->k};
+    *a = (struct tsr_rows2){take_floats(c, s->m * s->k),
+                            s->k,
+                            take_floats(c, s->m * s->k),
+                            s->k,
+                            take_output(c, s->m * s->k),
+                            s->k,
+                            s->m,
+                            s->k};
     c->units = s->m;
     c->ops = (double)(s->m * s->k) * ops;
     c->bytes = (double)(s->m * s->k) * 12;
     return a->a != NULL && a->b != NULL && a->y != NULL;
 }
 
-static int make_silu_mul(struct bench_case *c, const struct shape *s) { return make_rows2(c, &c->args.silu_mul, s, 31); }
-static int make_add(struct bench_case *c, const struct shape *s) { return make_rows2(c, &c->args.add, s, 1); }
+static int make_silu_mul(struct bench_case *c, const struct shape *s)
+{
+    return make_rows2(c, &c->args.silu_mul, s, 31);
+}
+static int make_add(struct bench_case *c, const struct shape *s)
+{
+    return make_rows2(c, &c->args.add, s, 1);
+}
 
 static int make_upsample2x(struct bench_case *c, const struct shape *s)
 {
@@ -499,7 +559,8 @@ static int make_resize(struct bench_case *c, const struct shape *s)
         for (size_t t = 0; t < taps; t++)
             coef[i * taps + t] = (int32_t)((1 << 22) / taps);
     }
-    *a = (struct tsr_resize){x, take(c, s->m * s->k * 3), s->m, s->n, 3, s->k, taps, first, count, coef, 0};
+    *a = (struct tsr_resize){
+        x, take(c, s->m * s->k * 3), s->m, s->n, 3, s->k, taps, first, count, coef, 0};
     c->out = a->y;
     c->out_bytes = s->m * s->k * 3;
     c->units = s->m;
@@ -512,7 +573,8 @@ static int make_argmax(struct bench_case *c, const struct shape *s)
 {
     struct tsr_argmax *a = &c->args.argmax;
 
-    *a = (struct tsr_argmax){take_floats(c, s->m * s->k), s->k, (int32_t *)take_output(c, s->m), s->m, s->k};
+    *a = (struct tsr_argmax){take_floats(c, s->m * s->k), s->k, (int32_t *)take_output(c, s->m),
+                             s->m, s->k};
     c->units = s->m;
     c->ops = (double)(s->m * s->k);
     c->bytes = (double)(s->m * s->k) * 4;
@@ -523,15 +585,27 @@ static int make_sample(struct bench_case *c, const struct shape *s)
 {
     struct tsr_sample *a = &c->args.sample;
 
-    *a = (struct tsr_sample){take_floats(c, s->m * s->k), take_floats(c, s->m * s->k), s->k, take_floats(c, s->m),
-                             (int32_t *)take_output(c, s->m), take(c, s->m * s->k * 12), s->m, s->k, 0, 5, 1, 1};
+    *a = (struct tsr_sample){take_floats(c, s->m * s->k),
+                             take_floats(c, s->m * s->k),
+                             s->k,
+                             take_floats(c, s->m),
+                             (int32_t *)take_output(c, s->m),
+                             take(c, s->m * s->k * 12),
+                             s->m,
+                             s->k,
+                             0,
+                             5,
+                             1,
+                             1};
     c->units = s->m;
     c->ops = (double)(s->m * s->k) * 32;
     c->bytes = (double)(s->m * s->k) * 16;
-    return a->cond != NULL && a->uncond != NULL && a->u != NULL && a->index != NULL && a->scratch != NULL;
+    return a->cond != NULL && a->uncond != NULL && a->u != NULL && a->index != NULL &&
+           a->scratch != NULL;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ----------------------------------------------------------------------------------------- */
 
 static int (*const makers[TSR_OPS])(struct bench_case *, const struct shape *) = {
 #define OP(name, args) make_##name,
@@ -544,7 +618,6 @@ tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr
     c->shape = shape;
     c->memory = LIMIT_L2;
     c->peak = LIMIT_F32;
-    c->ceiling = 1;
     if (!makers[shape->op](c, shape))
         return tsr_fail(error, TSR_MEMORY, "no memory to time %s", tsr_op_names[shape->op]);
     return TSR_OK;
@@ -561,8 +634,8 @@ void case_free(struct bench_case *c)
 static tsr_kernel *kernel_of(const struct tsr_kernels *kernels, unsigned op)
 {
     switch (op) {
-#define OP(name, args)                                                                               \
-    case TSR_OP_##name:                                                                              \
+#define OP(name, args)                                                                             \
+    case TSR_OP_##name:                                                                            \
         return kernels->name;
 #include "kernels.def"
     default:

@@ -1,5 +1,6 @@
 /*
- * cases.h: what `tessera bench kernels` times: shapes as data, and per operator how to make its arguments.
+ * cases.h: what `tessera bench kernels` times: shapes as data, and per operator how to make its
+ * arguments.
  */
 #ifndef TESSERA_CASES_H
 #define TESSERA_CASES_H
@@ -26,7 +27,8 @@ union case_args {
 #include "kernels.def"
 };
 
-/* A shape made ready to run. Weights exist `copies` times, so that reading them means reading memory. */
+/* A shape made ready to run. Weights exist `copies` times, so that reading them means reading
+ * memory. */
 struct bench_case {
     const struct shape *shape;
     union case_args args;
@@ -35,7 +37,6 @@ struct bench_case {
     double bytes;      /* bytes a run must move, at the level that `bound` names */
     enum limit memory; /* LIMIT_READ: weights come from memory; LIMIT_L2: rows that fit a cache */
     enum limit peak;   /* LIMIT_F32 or LIMIT_I8 */
-    double ceiling;    /* share of the peak that the contract's own instructions allow; 1 if not derived */
     const void **rotates; /* the pointer in args that walks through the copies, or NULL */
     const char *copy_base;
     size_t copies, copy_bytes;
@@ -53,6 +54,7 @@ tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr
 void case_free(struct bench_case *c);
 
 /* One run with the given kernels; `round` picks the copy of the weights. */
-void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels, size_t round);
+void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels,
+              size_t round);
 
 #endif

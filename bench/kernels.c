@@ -1,16 +1,22 @@
 /*
  * kernels.c: `tessera bench kernels`: each operator's time as a share of what the machine can do.
  *
- * A row is printed only after the kernel's bits were compared with the reference in this process (over as many
- * units as take the reference about a tenth of a second). Then: the limits that bind, a warm-up, `repeat` samples
- * of at least 10 ms, the limits again. The bound time is max(operations / peak, bytes / bandwidth) with the mean
- * of the two probes; share = bound / median. Spread is that of the middle half of the samples.
+ * A row is printed only after the kernel's bits were compared with the reference in this process
+ * (over as many units as take the reference about a tenth of a second). Then passes, each of a few
+ * milliseconds: the probes of the limits that may bind, ours, the probes again, oneDNN. The bound
+ * time of a pass is max(operations / peak, bytes / bandwidth) with the mean of its own two probes,
+ * its share = bound time / time; the row's figures are medians over the passes, so a machine that
+ * drifts or serves others moves the times, and hardly the shares. The spread is that of the shares'
+ * middle half. A pass in which our threads had to wait for a core (sample.c) is taken again, up to
+ * RETRIES times as many passes as asked for; then those that waited least count.
  *
- * --compare reads a saved --json run: a row whose share changed by more than the spreads of both runs and 5 % is
- * called faster or slower, everything else noise; a slower row makes the exit code 1.
+ * --compare reads a saved --json run: a row whose share changed by more than the spreads of both
+ * runs and 5 % is called faster or slower, everything else noise; a slower row makes the exit
+ * code 1.
  */
 #include "cases.h"
 #include "onednn.h"
+#include "sample.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -18,18 +24,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES_MAX = 1000, CHECK_OPS = 100000000 };
+enum { PASSES_MAX = 1000, RETRIES = 20, CHECK_OPS = 100000000 };
 
-static const double sample_seconds = 0.010, noise_floor = 0.05;
+static const double sample_seconds =
+    0.002; /* a sample of a quick kernel, within one time slice; a probe takes half of it */
+static const double probe_seconds_max = 0.020;
+static const double row_seconds = 4; /* a row of a slow kernel gets fewer passes */
+static const double near_bound =
+    0.6; /* a limit that takes this share of the other's time is probed too */
+static const double waited_little = 0.01, noise_floor = 0.05;
 
+/* What one pass found; a row of the table is the medians of them. */
 struct row {
-    double seconds, spread, rate, bandwidth, share, ceiling, onednn;
+    double seconds, share, spread, of_ceiling, onednn; /* onednn: its time / ours, 0: none */
+    double waited; /* of the time, share that a thread waited for a core */
     enum limit bound;
     unsigned tier;
+    double rate, bandwidth; /* of the row only */
 };
 
 /* Runs `units` units with each choice of kernels from the same state and compares what came out. */
-static tsr_status check_bits(struct bench_case *c, const struct tsr_kernels *kernels, struct tsr_error *error)
+static tsr_status check_bits(struct bench_case *c, const struct tsr_kernels *kernels,
+                             struct tsr_error *error)
 {
     const struct tsr_kernels reference = tsr_kernels_select(1u << TSR_TIER_ref);
     const struct tsr_kernels *const runs[] = {&reference, kernels};
@@ -52,16 +68,17 @@ static tsr_status check_bits(struct bench_case *c, const struct tsr_kernels *ker
             memcpy(expected, c->out, c->out_bytes);
     }
     if (memcmp(expected, c->out, c->out_bytes) != 0)
-        status = tsr_fail(error, TSR_INTERNAL, "%s of tier %s differs from the reference: not timed",
-                          tsr_op_names[c->shape->op], tsr_tier_names[kernels->tier[c->shape->op]]);
+        status =
+            tsr_fail(error, TSR_INTERNAL, "%s of tier %s differs from the reference: not timed",
+                     tsr_op_names[c->shape->op], tsr_tier_names[kernels->tier[c->shape->op]]);
     c->units = all;
     free(start);
     free(expected);
     return status;
 }
 
-static double time_rounds(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels, size_t rounds,
-                          size_t first)
+static double time_rounds(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels,
+                          size_t rounds, size_t first)
 {
     const double start = bench_seconds();
 
@@ -70,72 +87,210 @@ static double time_rounds(struct bench_case *c, tsr_pool *pool, const struct tsr
     return (bench_seconds() - start) / (double)rounds;
 }
 
-static void measure(struct row *row, struct bench_case *c, const struct limits *limits, const struct tsr_kernels *kernels,
-                    unsigned repeat)
+/* A limit with what a run asks of it; rate 0: not known to bind, so not probed. */
+struct demand {
+    enum limit limit;
+    double amount, rate;
+};
+
+/* Seconds that the demands ask for at the least, at the rates found now; *bound: the one that
+ * binds. */
+static double bound_seconds(const struct demand *demands, size_t count, enum limit *bound)
 {
-    double samples[SAMPLES_MAX], once, peak, memory, by_peak, by_memory;
-    size_t rounds;
+    double most = 0;
 
-    peak = limit_measure(limits, limits->pool, c->peak);
-    memory = limit_measure(limits, limits->pool, c->memory);
-    once = time_rounds(c, limits->pool, kernels, 1, 0);
-    once = fmin(once, time_rounds(c, limits->pool, kernels, 1, 1));
-    rounds = 1 + (size_t)(sample_seconds / once);
-    for (unsigned i = 0; i < repeat; i++)
-        samples[i] = time_rounds(c, limits->pool, kernels, rounds, i * rounds);
-    peak = (peak + limit_measure(limits, limits->pool, c->peak)) / 2;
-    memory = (memory + limit_measure(limits, limits->pool, c->memory)) / 2;
+    for (size_t i = 0; i < count; i++) {
+        const double seconds = demands[i].rate > 0 ? demands[i].amount / demands[i].rate : 0;
 
-    row->seconds = bench_median(samples, repeat, &row->spread);
-    row->rate = c->ops / row->seconds;
-    row->bandwidth = c->bytes / row->seconds;
-    by_peak = c->ops / peak;
-    by_memory = memory > 0 ? c->bytes / memory : 0;
-    row->bound = by_peak > by_memory ? c->peak : c->memory;
-    row->share = fmax(by_peak, by_memory) / row->seconds;
-    row->ceiling = row->bound == c->peak ? row->share / c->ceiling : row->share;
-    row->tier = kernels->tier[c->shape->op];
+        if (seconds > most) {
+            most = seconds;
+            *bound = demands[i].limit;
+        }
+    }
+    return most;
 }
 
-/* ---- output --------------------------------------------------------------------------------------------- */
+/* What is timed together. */
+struct work {
+    struct bench_case *c;
+    struct limits *limits;
+    const struct tsr_kernels *kernels;
+    const struct probe_set *set; /* of the kernel's tier */
+    struct onednn *onednn;
+    struct demand demands[3]; /* memory, peak, ceiling; those that cannot bind have amount 0 */
+    size_t rounds, onednn_rounds, turn;
+    double seconds; /* of a probe */
+};
+
+static double time_onednn(const struct work *w)
+{
+    double start;
+
+    onednn_run(w->onednn, w->turn); /* wakes its threads */
+    start = bench_seconds();
+    for (size_t i = 0; i < w->onednn_rounds; i++)
+        onednn_run(w->onednn, w->turn + 1 + i);
+    start = bench_seconds() - start;
+    onednn_rest();
+    return start / (double)w->onednn_rounds;
+}
+
+static void probe(const struct work *w, double *rates)
+{
+    for (size_t i = 0; i < 3; i++)
+        rates[i] += w->demands[i].amount > 0
+                        ? limit_measure(w->limits, w->set, w->demands[i].limit, w->seconds) / 2
+                        : 0;
+}
+
+static struct row run_pass(struct work *w)
+{
+    const double start = bench_seconds(), waited = bench_waited();
+    struct demand demands[3];
+    struct row row = {.tier = w->kernels->tier[w->c->shape->op], .bound = LIMIT_READ};
+    double rates[3] = {0}, bound, ceiling;
+    enum limit unused;
+
+    probe(w, rates);
+    row.seconds = time_rounds(w->c, w->limits->pool, w->kernels, w->rounds, w->turn);
+    probe(w, rates);
+    row.waited =
+        (bench_waited() - waited) / (bench_seconds() - start) / tsr_pool_threads(w->limits->pool);
+    if (w->onednn != NULL)
+        row.onednn = time_onednn(w) / row.seconds;
+    w->turn += w->rounds;
+
+    for (size_t i = 0; i < 3; i++)
+        demands[i] = (struct demand){w->demands[i].limit, w->demands[i].amount, rates[i]};
+    bound = bound_seconds(demands, 2, &row.bound);
+    ceiling = bound_seconds(demands, 3, &unused);
+    row.share = bound / row.seconds;
+    row.of_ceiling = ceiling / row.seconds;
+    return row;
+}
+
+/* Sizes the samples, and drops the demands that are far from binding. */
+static void prepare(struct work *w)
+{
+    struct bench_case *const c = w->c;
+    double once, rates[3] = {0}, most = 0;
+
+    w->demands[0] = (struct demand){c->memory, c->bytes, 0};
+    w->demands[1] = (struct demand){c->peak, c->ops, 0};
+    w->demands[2] = (struct demand){LIMIT_I8_MIX, c->peak == LIMIT_I8 ? c->ops : 0, 0};
+    once = time_rounds(c, w->limits->pool, w->kernels, 1, 0);
+    once = fmin(once, time_rounds(c, w->limits->pool, w->kernels, 1, 1));
+    w->rounds = 1 + (size_t)(sample_seconds / once);
+    w->seconds = fmin(probe_seconds_max, fmax(sample_seconds, once) / 2);
+    w->turn = 2;
+    if (w->onednn != NULL) {
+        w->onednn_rounds = 1;
+        once = time_onednn(w);
+        w->onednn_rounds = 1 + (size_t)(sample_seconds / once);
+    }
+    probe(w, rates);
+    probe(w, rates);
+    for (size_t i = 0; i < 2; i++)
+        if (rates[i] > 0)
+            most = fmax(most, w->demands[i].amount / rates[i]);
+    for (size_t i = 0; i < 2; i++)
+        if (rates[i] <= 0 || w->demands[i].amount / rates[i] < near_bound * most)
+            w->demands[i].amount = 0;
+    if (w->demands[1].amount == 0)
+        w->demands[2].amount = 0;
+}
+
+static int by_waited(const void *a, const void *b)
+{
+    const double x = ((const struct row *)a)->waited, y = ((const struct row *)b)->waited;
+
+    return (x > y) - (x < y);
+}
+
+/* The median of a member over the passes; spread may be NULL. */
+static double median_of(const struct row *passes, size_t count, size_t offset, double *spread)
+{
+    double values[PASSES_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        values[i] = *(const double *)((const char *)&passes[i] + offset);
+    return bench_median(values, count, spread);
+}
+
+static void measure(struct row *row, struct work *w, unsigned repeat)
+{
+    struct row passes[PASSES_MAX];
+    const double start = bench_seconds();
+    size_t taken = 0, good = 0, kept;
+
+    prepare(w);
+    while (taken == 0 || (good < repeat && taken < (size_t)RETRIES * repeat && taken < PASSES_MAX &&
+                          bench_seconds() - start < row_seconds)) {
+        passes[taken] = run_pass(w);
+        good += passes[taken++].waited < waited_little;
+    }
+    qsort(passes, taken, sizeof *passes, by_waited);
+    kept = taken < repeat ? taken : repeat;
+    *row = passes[kept / 2];
+    row->seconds = median_of(passes, kept, offsetof(struct row, seconds), NULL);
+    row->share = median_of(passes, kept, offsetof(struct row, share), &row->spread);
+    row->of_ceiling = median_of(passes, kept, offsetof(struct row, of_ceiling), NULL);
+    row->onednn = median_of(passes, kept, offsetof(struct row, onednn), NULL);
+    row->waited = median_of(passes, kept, offsetof(struct row, waited), NULL);
+    row->rate = w->c->ops / row->seconds;
+    row->bandwidth = w->c->bytes / row->seconds;
+}
+
+/* ---- output
+ * --------------------------------------------------------------------------------------------- */
 
 static void shape_text(char *text, size_t size, const struct shape *s)
 {
-    snprintf(text, size, "m=%zu n=%zu k=%zu%s%.0zu %s", s->m, s->n, s->k, s->extra != 0 ? " x" : "", s->extra,
-             s->label);
+    snprintf(text, size, "m=%zu n=%zu k=%zu%s%.0zu %s", s->m, s->n, s->k, s->extra != 0 ? " x" : "",
+             s->extra, s->label);
 }
 
 static json_t *row_json(const struct shape *s, const struct row *row)
 {
     char text[96];
+    json_t *json;
 
     shape_text(text, sizeof text, s);
-    return json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s,s:f,s:f,s:f}", "op", tsr_op_names[s->op], "shape", text,
-                     "tier", tsr_tier_names[row->tier], "seconds", row->seconds, "spread", row->spread,
+    json = json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:s,s:f,s:f,s:f,s:f}", "op", tsr_op_names[s->op],
+                     "shape", text, "tier", tsr_tier_names[row->tier], "seconds", row->seconds,
                      "ops_per_second", row->rate, "bytes_per_second", row->bandwidth, "bound",
-                     limit_names[row->bound], "share", row->share, "share_of_ceiling", row->ceiling,
-                     "onednn_seconds", row->onednn);
+                     limit_names[row->bound], "share", row->share, "spread", row->spread,
+                     "share_of_ceiling", row->of_ceiling, "waited", row->waited);
+    if (row->onednn > 0)
+        json_object_set_new(json, "onednn_time_ratio", json_real(row->onednn));
+    return json;
+}
+
+static void print_head(unsigned threads)
+{
+    printf("threads %u\n%-16s %-8s %-36s %10s %9s %7s %6s %6s %5s %8s %7s %7s\n", threads,
+           "operator", "tier", "shape", "us", "GOP/s", "GB/s", "bound", "share", "+-", "ceiling",
+           "oneDNN", "waited");
 }
 
 static void print_row(const struct shape *s, const struct row *row)
 {
-    char text[96];
+    char text[96], ceiling[16] = "", other[16] = "";
 
     shape_text(text, sizeof text, s);
-    printf("%-16s %-8s %-34s %10.1f +-%2.0f%% %9.1f %8.1f %6s %5.0f%%", tsr_op_names[s->op],
-           tsr_tier_names[row->tier], text, row->seconds * 1e6, 50 * row->spread, row->rate / 1e9,
-           row->bandwidth / 1e9, limit_names[row->bound], 100 * row->share);
-    if (row->ceiling != row->share)
-        printf(" %7.0f%%", 100 * row->ceiling);
-    else
-        printf(" %8s", "");
+    if (row->of_ceiling > row->share)
+        snprintf(ceiling, sizeof ceiling, "%.0f%%", 100 * row->of_ceiling);
     if (row->onednn > 0)
-        printf(" %8.2fx", row->onednn / row->seconds);
-    putchar('\n');
+        snprintf(other, sizeof other, "%.2fx", row->onednn);
+    printf("%-16s %-8s %-36s %10.1f %9.1f %7.1f %6s %5.0f%% %4.0f%% %8s %7s %6.0f%%\n",
+           tsr_op_names[s->op], tsr_tier_names[row->tier], text, row->seconds * 1e6,
+           row->rate / 1e9, row->bandwidth / 1e9, limit_names[row->bound], 100 * row->share,
+           50 * row->spread, ceiling, other, 100 * row->waited);
     fflush(stdout);
 }
 
-/* ---- --compare ---------------------------------------------------------------------------------------------- */
+/* ---- --compare
+ * ---------------------------------------------------------------------------------------------- */
 
 static json_t *find_row(json_t *old, const json_t *row)
 {
@@ -143,7 +298,8 @@ static json_t *find_row(json_t *old, const json_t *row)
     json_t *candidate;
     size_t i;
 
-    json_array_foreach(json_object_get(old, "kernels"), i, candidate) {
+    json_array_foreach(json_object_get(old, "kernels"), i, candidate)
+    {
         int same = 1;
 
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
@@ -160,13 +316,15 @@ static size_t compare_rows(json_t *old, json_t *rows)
     size_t slower = 0, faster = 0, noise = 0, i;
     json_t *row;
 
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const json_t *const before = find_row(old, row);
         double ratio, margin;
 
         if (before == NULL)
             continue;
-        ratio = json_number_value(json_object_get(row, "share")) / json_number_value(json_object_get(before, "share"));
+        ratio = json_number_value(json_object_get(row, "share")) /
+                json_number_value(json_object_get(before, "share"));
         margin = fmax(noise_floor, json_number_value(json_object_get(row, "spread")) +
                                        json_number_value(json_object_get(before, "spread")));
         if (ratio > 1 - margin && ratio < 1 + margin) {
@@ -175,9 +333,9 @@ static size_t compare_rows(json_t *old, json_t *rows)
         }
         slower += ratio < 1;
         faster += ratio > 1;
-        fprintf(stderr, "%s  %s %s: share %.2f of before, noise %.0f%%\n", ratio < 1 ? "SLOWER" : "faster",
-                json_string_value(json_object_get(row, "op")), json_string_value(json_object_get(row, "shape")), ratio,
-                100 * margin);
+        fprintf(stderr, "%s  %s %s: share %.2f of before, noise %.0f%%\n",
+                ratio < 1 ? "SLOWER" : "faster", json_string_value(json_object_get(row, "op")),
+                json_string_value(json_object_get(row, "shape")), ratio, 100 * margin);
     }
     fprintf(stderr, "compared: %zu slower, %zu faster, %zu within noise\n", slower, faster, noise);
     return slower;
@@ -193,14 +351,16 @@ static tsr_status compare(const char *path, json_t *rows, struct tsr_error *erro
         return tsr_fail(error, TSR_MALFORMED, "%.120s: %.80s", path, why.text);
     slower = compare_rows(old, rows);
     json_decref(old);
-    return slower == 0 ? TSR_OK : tsr_fail(error, TSR_INTERNAL, "%zu kernels are slower than in %.120s", slower, path);
+    return slower == 0 ? TSR_OK
+                       : tsr_fail(error, TSR_INTERNAL, "%zu kernels are slower than in %.120s",
+                                  slower, path);
 }
 
-/* ---- the run ---------------------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
-static tsr_status run_shape(const struct bench_settings *settings, const struct limits *limits,
-                            const struct tsr_kernels *kernels, const struct shape *shape, json_t *rows,
-                            struct tsr_error *error)
+static tsr_status run_shape(const struct bench_settings *settings, struct limits *limits,
+                            const struct tsr_kernels *kernels, const struct shape *shape,
+                            json_t *rows, struct tsr_error *error)
 {
     struct row row = {0};
     struct bench_case c;
@@ -209,8 +369,14 @@ static tsr_status run_shape(const struct bench_settings *settings, const struct 
     if (status == TSR_OK)
         status = check_bits(&c, kernels, error);
     if (status == TSR_OK) {
-        measure(&row, &c, limits, kernels, settings->repeat);
-        row.onednn = onednn_seconds(shape, tsr_pool_threads(limits->pool), settings->repeat);
+        struct work work = {.c = &c,
+                            .limits = limits,
+                            .kernels = kernels,
+                            .set = probe_set_for(kernels->tier[shape->op]),
+                            .onednn = onednn_new(shape, tsr_pool_threads(limits->pool))};
+
+        measure(&row, &work, settings->repeat);
+        onednn_free(work.onednn);
         json_array_append_new(rows, row_json(shape, &row));
         if (!settings->json)
             print_row(shape, &row);
@@ -225,11 +391,11 @@ tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error
     struct limits limits;
     tsr_status status = limits_open(&limits, settings, error);
 
-    if (status == TSR_OK && !settings->json)
-        printf("threads %u; share: of the bound by operations or bytes, probed before and after each row\n"
-               "%-16s %-8s %-34s %10s %5s %9s %8s %6s %6s %8s %8s\n",
-               tsr_pool_threads(settings->pool), "operator", "tier", "shape", "us", "", "GOP/s", "GB/s", "bound",
-               "share", "ceiling", "oneDNN");
+    if (status == TSR_OK) {
+        limits_use(&limits, settings->pool);
+        if (!settings->json)
+            print_head(tsr_pool_threads(settings->pool));
+    }
     for (size_t i = 0; i < bench_shape_count && status == TSR_OK; i++) {
         const struct shape *const shape = &bench_shapes[i];
         uint8_t seen[256] = {0};
@@ -238,7 +404,8 @@ tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error
             (settings->filter != NULL && strstr(tsr_op_names[shape->op], settings->filter) == NULL))
             continue;
         /* --full: every tier that is allowed; else the best */
-        for (unsigned tier = settings->full ? 1 : TSR_TIERS - 1; tier < TSR_TIERS && status == TSR_OK; tier++) {
+        for (unsigned tier = settings->full ? 1 : TSR_TIERS - 1;
+             tier < TSR_TIERS && status == TSR_OK; tier++) {
             const uint32_t tiers = settings->tiers & ((2u << tier) - 1);
             const struct tsr_kernels kernels = tsr_kernels_select(tiers);
 
@@ -249,7 +416,8 @@ tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error
     }
     limits_close(&limits);
     if (settings->json) {
-        json_t *all = json_pack("{s:i,s:O}", "threads", (int)tsr_pool_threads(settings->pool), "kernels", rows);
+        json_t *all = json_pack("{s:i,s:O}", "threads", (int)tsr_pool_threads(settings->pool),
+                                "kernels", rows);
 
         json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
         putchar('\n');

@@ -1,47 +1,32 @@
 /*
- * limits.c: `tessera bench limits`, and the probes that every other benchmark runs just before and after.
+ * limits.c: `tessera bench limits`, and the probes that every other benchmark runs just before and
+ * after.
  *
- * Machines drift: a two-thread read bandwidth can differ by 1.6x within minutes, so a limit is never taken from
- * another run. Read bandwidth walks memory far larger than the last cache, with and without prefetch, and takes
- * the better; L2 and L3 read a piece of half that cache again and again; peaks keep registers busy.
+ * Machines drift: a two-thread read bandwidth can differ by 1.6x within minutes, so a limit is
+ * never taken from another run. Read bandwidth walks memory far larger than the last cache, on huge
+ * pages where the system grants them, a quarter at a time in turn; how many streams a thread reads
+ * and how far ahead it prefetches is tried out on each pool, the best way is kept. L2 and L3 read a
+ * piece of half that cache again and again; peaks keep registers busy.
  */
 #include "limits.h"
+#include "sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
-enum { PIECE = 1 << 20, MEMORY_PIECES = 256, PEAK_UNITS_PER_THREAD = 8, ALIGN = 1 << 21 };
+enum {
+    PIECE = 1 << 20, /* a unit of the read probe */
+    QUARTERS = 4,
+    MEMORY_BYTES = 256 << 20, /* at least, and four times the last cache */
+    TRIES = 5,
+    WAYS = 7,
+    PEAK_UNITS_PER_THREAD = 4,
+    HUGE_PAGE = 1 << 21
+};
 
-const char *const limit_names[LIMITS] = {"read", "L2", "L3", "f32", "int8"};
-
-double bench_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-double bench_median(double *values, size_t count, double *spread)
-{
-    double median;
-
-    qsort(values, count, sizeof *values, by_value);
-    median = values[count / 2];
-    if (spread != NULL)
-        *spread = (values[count - 1 - count / 4] - values[count / 4]) / median;
-    return median;
-}
+const char *const limit_names[LIMITS] = {"read", "L2", "L3", "f32", "int8", "int8 mix"};
 
 const struct probe_set *probe_set_for(unsigned tier)
 {
@@ -60,24 +45,39 @@ const struct probe_set *probe_set_for(unsigned tier)
 #endif
 }
 
-tsr_status limits_open(struct limits *limits, const struct bench_settings *settings, struct tsr_error *error)
+void *bench_memory(size_t bytes)
+{
+    const size_t align = bytes < HUGE_PAGE ? 64 : HUGE_PAGE, size = tsr_round_up(bytes + 1, align);
+    void *const memory = aligned_alloc(align, size);
+
+    if (memory != NULL && align == HUGE_PAGE)
+        madvise(memory, size, MADV_HUGEPAGE); /* a wish */
+    return memory;
+}
+
+tsr_status limits_open(struct limits *limits, const struct bench_settings *settings,
+                       struct tsr_error *error)
 {
     unsigned best = 0;
+    tsr_status status;
 
     memset(limits, 0, sizeof *limits);
     for (unsigned i = 0; i < TSR_TIERS; i++)
         if (settings->tiers >> i & 1)
             best = i;
-    limits->pool = settings->pool;
     limits->set = probe_set_for(best);
-    limits->bytes = (size_t)MEMORY_PIECES * PIECE;
-    limits->memory = aligned_alloc(ALIGN, limits->bytes + ALIGN); /* the tail is for prefetch */
+    status = tsr_topology_read(&limits->topology, NULL, error);
+    if (status != TSR_OK)
+        return status;
+    limits->bytes = tsr_round_up(QUARTERS * limits->topology.l3_bytes, (size_t)QUARTERS * PIECE);
+    if (limits->bytes < MEMORY_BYTES)
+        limits->bytes = MEMORY_BYTES;
+    limits->memory = bench_memory(limits->bytes);
     if (limits->memory == NULL)
         return tsr_fail(error, TSR_MEMORY, "no memory for the %zu MiB that the read probe walks",
                         limits->bytes >> 20);
-    madvise(limits->memory, limits->bytes, MADV_HUGEPAGE);
     memset(limits->memory, 1, limits->bytes);
-    return tsr_topology_read(&limits->topology, NULL, error);
+    return TSR_OK;
 }
 
 void limits_close(struct limits *limits)
@@ -94,62 +94,118 @@ static double time_run(tsr_pool *pool, tsr_kernel *kernel, const void *args, siz
     return bench_seconds() - start;
 }
 
-/* Bytes a second over `units` pieces, each read `passes` times. */
-static double measure_read(const struct limits *limits, tsr_pool *pool, size_t piece, size_t passes,
-                           size_t units, size_t prefetch)
+/* The next quarter of the memory, once; the bytes of it go to *work. Returns the seconds. */
+static double run_read(struct limits *limits, double *work)
 {
+    const size_t quarter = limits->bytes / QUARTERS;
     volatile uint64_t sink = 0;
-    const struct probe_read args = {limits->memory, piece, passes, prefetch, &sink};
+    const struct probe_read args = {limits->memory + limits->turn++ % QUARTERS * quarter,
+                                    PIECE,
+                                    1,
+                                    limits->streams,
+                                    limits->prefetch,
+                                    &sink};
 
-    return (double)(units * piece * passes) / time_run(pool, limits->set->read, &args, units);
+    *work = (double)quarter;
+    return time_run(limits->pool, limits->set->read, &args, quarter / PIECE);
 }
 
 /* A piece of half the cache, read so often that filling it does not count; one unit per thread. */
-static double measure_cache(const struct limits *limits, tsr_pool *pool, size_t bytes)
+static double run_cache(const struct limits *limits, size_t bytes, double *work)
 {
-    const unsigned threads = tsr_pool_threads(pool);
+    const unsigned threads = tsr_pool_threads(limits->pool);
     const size_t piece = tsr_round_up(bytes / 2, 256);
+    volatile uint64_t sink = 0;
+    struct probe_read args = {limits->memory, piece, 0, 1, 0, &sink};
 
+    *work = 0;
     if (bytes == 0 || threads * piece > limits->bytes)
         return 0;
-    return measure_read(limits, pool, piece, 1 + ((size_t)64 << 20) / piece, threads, 0);
+    args.passes = 1 + ((size_t)64 << 20) / piece;
+    *work = (double)(threads * piece * args.passes);
+    return time_run(limits->pool, limits->set->read, &args, threads);
 }
 
-static double measure_peak(tsr_pool *pool, tsr_kernel *kernel, double ops)
+static double run_peak(const struct limits *limits, tsr_kernel *kernel, double ops, double *work)
 {
-    const size_t units = (size_t)PEAK_UNITS_PER_THREAD * tsr_pool_threads(pool);
+    const size_t units = (size_t)PEAK_UNITS_PER_THREAD * tsr_pool_threads(limits->pool);
 
-    return kernel != NULL ? ops * (double)units / time_run(pool, kernel, NULL, units) : 0;
+    *work = kernel != NULL ? ops * (double)units : 0;
+    return kernel != NULL ? time_run(limits->pool, kernel, NULL, units) : 0;
 }
 
-double limit_measure(const struct limits *limits, tsr_pool *pool, enum limit which)
+/* One quick run of a probe: its work to *work (0: none here), its seconds. */
+static double run_probe(struct limits *limits, const struct probe_set *set, enum limit which,
+                        double *work)
 {
-    const struct probe_set *const set = limits->set;
-    double plain, ahead;
-
     switch (which) {
     case LIMIT_READ:
-        plain = measure_read(limits, pool, PIECE, 1, MEMORY_PIECES, 0);
-        ahead = measure_read(limits, pool, PIECE, 1, MEMORY_PIECES, 4096);
-        return plain > ahead ? plain : ahead;
+        return run_read(limits, work);
     case LIMIT_L2:
-        return measure_cache(limits, pool, limits->topology.l2_bytes);
+        return run_cache(limits, limits->topology.l2_bytes, work);
     case LIMIT_L3: /* shared: each thread walks its part of it */
-        return measure_cache(limits, pool, limits->topology.l3_bytes / tsr_pool_threads(pool));
+        return run_cache(limits, limits->topology.l3_bytes / tsr_pool_threads(limits->pool), work);
     case LIMIT_F32:
-        return measure_peak(pool, set->f32, set->f32_ops);
+        return run_peak(limits, set->f32, set->f32_ops, work);
+    case LIMIT_I8:
+        return run_peak(limits, set->i8, set->i8_ops, work);
     default:
-        return measure_peak(pool, set->i8, set->i8_ops);
+        return run_peak(limits, set->mix, set->mix_ops, work);
     }
 }
 
-static void print_row(const struct bench_settings *settings, unsigned threads, const double *median,
-                      const double *spread, int last)
+double limit_measure(struct limits *limits, const struct probe_set *set, enum limit which,
+                     double seconds)
 {
+    double elapsed = 0, done = 0, work;
+
+    do {
+        elapsed += run_probe(limits, set, which, &work);
+        done += work;
+    } while (work > 0 && elapsed < seconds);
+    return elapsed > 0 ? done / elapsed : 0;
+}
+
+void limits_use(struct limits *limits, tsr_pool *pool)
+{
+    static const struct {
+        size_t streams, prefetch;
+    } ways[WAYS] = {{1, 0}, {1, 512}, {1, 1024}, {1, 4096}, {2, 0}, {2, 512}, {4, 0}};
+    double rates[WAYS][TRIES], most = 0;
+    size_t best = 0;
+
+    limits->pool = pool;
+    for (size_t t = 0; t < TRIES; t++) {
+        for (size_t i = 0; i < WAYS; i++) {
+            limits->streams = ways[i].streams;
+            limits->prefetch = ways[i].prefetch;
+            rates[i][t] = limit_measure(limits, limits->set, LIMIT_READ, 0);
+        }
+    }
+    for (size_t i = 0; i < WAYS; i++) {
+        const double rate = bench_median(rates[i], TRIES, NULL);
+
+        if (rate > most) {
+            most = rate;
+            best = i;
+        }
+    }
+    limits->streams = ways[best].streams;
+    limits->prefetch = ways[best].prefetch;
+}
+
+static void print_row(const struct bench_settings *settings, const struct limits *limits,
+                      const double *median, const double *spread, int last)
+{
+    const unsigned threads = tsr_pool_threads(limits->pool);
+
     if (settings->json) {
-        printf(" {\"threads\": %u", threads);
+        printf(" {\"threads\": %u, \"streams\": %zu, \"prefetch\": %zu", threads, limits->streams,
+               limits->prefetch);
         for (size_t i = 0; i < LIMITS; i++)
-            printf(", \"%s\": %.4g, \"%s_spread\": %.3f", limit_names[i], median[i], limit_names[i], spread[i]);
+            if (median[i] > 0)
+                printf(", \"%s\": %.4g, \"%s spread\": %.3f", limit_names[i], median[i],
+                       limit_names[i], spread[i]);
         printf("}%s\n", last ? "" : ",");
         return;
     }
@@ -160,7 +216,35 @@ static void print_row(const struct bench_settings *settings, unsigned threads, c
         else
             printf(" %15s", "-");
     }
-    putchar('\n');
+    printf("   %zu stream%s, prefetch %zu\n", limits->streams, limits->streams > 1 ? "s" : "",
+           limits->prefetch);
+}
+
+/* The row of one number of threads. */
+static tsr_status bench_threads(const struct bench_settings *settings, struct limits *limits,
+                                unsigned threads, int last, struct tsr_error *error)
+{
+    const struct tsr_pool_options options = {.threads = threads};
+    double median[LIMITS], spread[LIMITS];
+    double *const values = malloc(settings->repeat * sizeof *values);
+    tsr_pool *pool = NULL;
+    tsr_status status = tsr_pool_new(&pool, &options, error);
+
+    if (status == TSR_OK && values == NULL)
+        status = tsr_fail(error, TSR_MEMORY, "no memory for %u measurements", settings->repeat);
+    if (status == TSR_OK) {
+        limits_use(limits, pool);
+        for (size_t which = 0; which < LIMITS; which++) {
+            for (size_t i = 0; i < settings->repeat; i++)
+                values[i] = limit_measure(limits, limits->set, (enum limit)which, 0.005);
+            median[which] = bench_median(values, settings->repeat, &spread[which]);
+        }
+        print_row(settings, limits, median, spread, last);
+        fflush(stdout);
+    }
+    tsr_pool_free(pool);
+    free(values);
+    return status;
 }
 
 tsr_status bench_limits(const struct bench_settings *settings, struct tsr_error *error)
@@ -169,34 +253,15 @@ tsr_status bench_limits(const struct bench_settings *settings, struct tsr_error 
     struct limits limits;
     tsr_status status = limits_open(&limits, settings, error);
 
-    if (status != TSR_OK) {
-        limits_close(&limits);
-        return status;
-    }
-    if (settings->json)
+    if (status == TSR_OK && settings->json)
         printf("{\"limits\": [\n");
-    else
-        printf("threads       read GB/s         L2 GB/s         L3 GB/s      f32 GFLOP/s      int8 GOP/s\n");
-    for (unsigned threads = 1; threads <= most && status == TSR_OK; threads++) {
-        const struct tsr_pool_options options = {.threads = threads};
-        double median[LIMITS], spread[LIMITS];
-        tsr_pool *pool;
-
-        status = tsr_pool_new(&pool, &options, error);
-        if (status != TSR_OK)
-            break;
-        for (size_t which = 0; which < LIMITS; which++) {
-            double values[1000];
-
-            for (size_t i = 0; i < settings->repeat; i++)
-                values[i] = limit_measure(&limits, pool, (enum limit)which);
-            median[which] = bench_median(values, settings->repeat, &spread[which]);
-        }
-        print_row(settings, threads, median, spread, threads == most);
-        fflush(stdout);
-        tsr_pool_free(pool);
-    }
-    if (settings->json)
+    else if (status == TSR_OK)
+        printf("threads       read GB/s         L2 GB/s         L3 GB/s      f32 GFLOP/s       "
+               "int8 GOP/s"
+               "   int8 mix GOP/s   reads best with\n");
+    for (unsigned threads = 1; threads <= most && status == TSR_OK; threads++)
+        status = bench_threads(settings, &limits, threads, threads == most, error);
+    if (status == TSR_OK && settings->json)
         printf("]}\n");
     limits_close(&limits);
     return status;

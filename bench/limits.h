@@ -7,31 +7,46 @@
 #include "bench.h"
 #include "probe.h"
 
-enum limit { LIMIT_READ, LIMIT_L2, LIMIT_L3, LIMIT_F32, LIMIT_I8, LIMITS };
+enum limit {
+    LIMIT_READ, /* memory */
+    LIMIT_L2,
+    LIMIT_L3,
+    LIMIT_F32,
+    LIMIT_I8,
+    LIMIT_I8_MIX, /* int8 dots among the conversions and fma of the contract: the ceiling of a
+                     matmul */
+    LIMITS
+};
 
 extern const char *const limit_names[LIMITS];
 
 struct limits {
-    tsr_pool *pool;
-    const struct probe_set *set;
+    tsr_pool *pool;              /* limits_use */
+    const struct probe_set *set; /* of the best tier: bandwidths */
     struct tsr_topology topology;
     char *memory; /* far larger than the last cache */
-    size_t bytes;
+    size_t bytes, turn;
+    size_t streams, prefetch; /* the best way of reading on this pool */
 };
 
-/* Takes the memory that the read probe walks. */
-tsr_status limits_open(struct limits *limits, const struct bench_settings *settings, struct tsr_error *error);
+/* Takes the memory that the read probe walks; limits_use must follow. limits_close in any case. */
+tsr_status limits_open(struct limits *limits, const struct bench_settings *settings,
+                       struct tsr_error *error);
 void limits_close(struct limits *limits);
 
+/* Measures on this pool from now on, and finds out how it reads best. */
+void limits_use(struct limits *limits, tsr_pool *pool);
+
+/* Memory to be freed; from 2 MiB on it lies on huge pages where the system grants them, so that
+ * pages do not bind. */
+void *bench_memory(size_t bytes);
+
 /*
- * One quick measurement (about 10 ms): bytes or operations a second over all threads of the pool; 0 if this
- * machine has no such limit. `pool` may be another one than limits->pool (for 1..N threads).
+ * Bytes or operations a second over all threads of the pool, measured for `seconds` or the shortest
+ * probe, which is about 2 ms; 0 if this machine has no such limit. `set` is the probes of the tier
+ * whose peak is meant.
  */
-double limit_measure(const struct limits *limits, tsr_pool *pool, enum limit which);
-
-double bench_seconds(void);
-
-/* Sorts and returns the median; spread: (max - min) / median of the middle half. */
-double bench_median(double *values, size_t count, double *spread);
+double limit_measure(struct limits *limits, const struct probe_set *set, enum limit which,
+                     double seconds);
 
 #endif

@@ -1,10 +1,10 @@
 # bench: shapes as data, the limits of the machine, kernel and model benchmarks. Public headers only.
 BENCH_LIBS = libbench.la
 noinst_LTLIBRARIES += libbench.la
-libbench_la_SOURCES = bench/bench.h bench/limits.h bench/limits.c bench/probe.h bench/cases.h bench/cases.c \
-	bench/kernels.c bench/onednn.h
+libbench_la_SOURCES = bench/bench.h bench/limits.h bench/limits.c bench/sample.h bench/sample.c \
+	bench/probe.h bench/cases.h bench/cases.c bench/kernels.c bench/onednn.h bench/onednn.c
 libbench_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-libbench_la_LIBADD =
+libbench_la_LIBADD = $(DNNL_LIBS)
 
 if X86
 BENCH_PROBES = libbench_avx2.la libbench_avxvnni.la libbench_avx512.la

@@ -6,10 +6,20 @@
 
 #include "cases.h"
 
+struct onednn;
+
 /*
- * Median seconds of oneDNN for a shape over `repeat` samples, on `threads` threads; 0 where it has no such operator
- * or the build is without it. int8 products are oneDNN's own: u8 x s8 with one scale per tensor, no groups.
+ * Makes oneDNN's primitive for a shape on `threads` threads; the caller frees it. NULL where oneDNN
+ * has no such operator, memory is out, or the build is without oneDNN.
  */
-double onednn_seconds(const struct shape *shape, unsigned threads, unsigned repeat);
+struct onednn *onednn_new(const struct shape *shape, unsigned threads);
+void onednn_free(struct onednn *onednn); /* NULL allowed */
+
+/* One run; `round` picks the copy of the weights. */
+void onednn_run(struct onednn *onednn, size_t round);
+
+/* Ends oneDNN's threads, which would otherwise spin for milliseconds while something else is timed.
+ */
+void onednn_rest(void);
 
 #endif

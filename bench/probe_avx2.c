@@ -1,6 +1,6 @@
 /*
- * probe_avx2.c: peaks of AVX2. Without a dot-product instruction the int8 peak is that of vpmaddubsw alone: a
- * kernel can spread the widening of its 16-bit sums over several quads.
+ * probe_avx2.c: peaks of AVX2. Without a dot-product instruction the int8 peak is that of
+ * vpmaddubsw alone: a kernel can spread the widening of its 16-bit sums over several quads.
  */
 #include "probe.h"
 
@@ -16,4 +16,7 @@
 #define ORI(a, b) _mm256_or_si256(a, b)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define DOT8(c, a, b) _mm256_maddubs_epi16(a, c)
+#define CVT(v) _mm256_cvtepi32_ps(v)
+#define QUAD(c, a, b) _mm256_add_epi16(c, _mm256_maddubs_epi16(a, b))
+#define GROUP_END(c, ones) _mm256_madd_epi16(c, ones)
 #include "probe_x86.inc"

@@ -15,4 +15,7 @@
 #define ORI(a, b) _mm512_or_si512(a, b)
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define DOT8(c, a, b) _mm512_dpbusd_epi32(c, a, b)
+#define CVT(v) _mm512_cvtepi32_ps(v)
+#define QUAD(c, a, b) DOT8(c, a, b)
+#define GROUP_END(c, start) (c)
 #include "probe_x86.inc"

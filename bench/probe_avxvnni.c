@@ -15,4 +15,7 @@
 #define ORI(a, b) _mm256_or_si256(a, b)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define DOT8(c, a, b) _mm256_dpbusd_avx_epi32(c, a, b)
+#define CVT(v) _mm256_cvtepi32_ps(v)
+#define QUAD(c, a, b) DOT8(c, a, b)
+#define GROUP_END(c, start) (c)
 #include "probe_x86.inc"
