@@ -3,7 +3,7 @@ MODEL_LIBS = libtsr_model.la libtsr_text.la libtsr_picture.la
 noinst_LTLIBRARIES += libtsr_model.la libtsr_text.la libtsr_picture.la
 
 libtsr_model_la_SOURCES = model/blocks/exec.h model/blocks/exec.c model/blocks/blocks.h model/blocks/linear.c \
-	model/blocks/attention.c model/blocks/vq.c model/families/family.h model/families/families.c \
+	model/blocks/attention.c model/blocks/vq.c model/families/family.h model/families/families.c model/families/vq16.h model/families/vq16.c \
 	model/families/janus.c model/run/run.h model/run/config.h model/run/config.c model/run/model.c \
 	model/run/random.c model/run/reader.c model/run/context.h model/run/context.c model/run/steps.c \
 	model/run/next.c model/run/probe.c model/run/convert.h model/run/source.c model/run/convert.c

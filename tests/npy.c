@@ -1,5 +1,6 @@
 /*
- * npy.c: see npy.h. The header is a Python dict in a fixed form: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }.
+ * npy.c: see npy.h. The header is a Python dict in a fixed form: {'descr': '<f4', 'fortran_order':
+ * False, 'shape': (2, 3), }.
  */
 #include <criterion/criterion.h>
 
@@ -16,7 +17,8 @@ const char *fixture_path(const char *folder, const char *file)
     const char *root = getenv("TSR_SRCDIR");
     char *out = path[next++ % 4];
 
-    snprintf(out, sizeof path[0], "%s/tests/fixtures/%s/%s", root != NULL ? root : ".", folder, file);
+    snprintf(out, sizeof path[0], "%s/tests/fixtures/%s/%s", root != NULL ? root : ".", folder,
+             file);
     return out;
 }
 

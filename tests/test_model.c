@@ -1,8 +1,10 @@
 /*
- * test_model.c: tessera against the official class, on tiny random checkpoints of all the forms that are published; and
- * what a context promises: the same bits for any number of threads, tier and cut of the prompt, seeds, plans, cancel.
+ * test_model.c: tessera against the official class, on tiny random checkpoints of all the forms
+ * that are published; and what a context promises: the same bits for any number of threads, tier
+ * and cut of the prompt, seeds, plans, cancel.
  *
- * Each checkpoint is converted (f32, unless said) into a temporary file, opened, and the file removed: it stays mapped.
+ * Each checkpoint is converted (f32, unless said) into a temporary file, opened, and the file
+ * removed: it stays mapped.
  */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -19,9 +21,10 @@
 #include <unistd.h>
 
 enum { FIXTURES = 3 };
-static const char *const fixtures[FIXTURES] = {"janus-a-f32", "janus-b-bf16-sharded", "janus-c-f16-official"};
+static const char *const fixtures[FIXTURES] = {"janus-a-f32", "janus-b-bf16-sharded",
+                                               "janus-c-f16-official"};
 
-/* ---- help ---------------------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 static tsr_model *convert(const char *folder, uint32_t format)
 {
@@ -34,7 +37,8 @@ static tsr_model *convert(const char *folder, uint32_t format)
     cr_assert(fd >= 0);
     close(fd);
     memset(options.part_format, 0xff, sizeof options.part_format);
-    cr_assert_eq(tsr_convert(fixture_path(folder, ""), path, &options, &error), TSR_OK, "%s", error.message);
+    cr_assert_eq(tsr_convert(fixture_path(folder, ""), path, &options, &error), TSR_OK, "%s",
+                 error.message);
     cr_assert_eq(tsr_model_open(&model, path, NULL, &error), TSR_OK, "%s", error.message);
     unlink(path);
     return model;
@@ -43,12 +47,14 @@ static tsr_model *convert(const char *folder, uint32_t format)
 static const struct tsr_settings greedy = {
     .temperature = 0, .guidance = -1, .cache_format = ~0u, .tokens_max = 32};
 
-static tsr_context *context_with(const tsr_model *model, tsr_pool *pool, const struct tsr_settings *settings)
+static tsr_context *context_with(const tsr_model *model, tsr_pool *pool,
+                                 const struct tsr_settings *settings)
 {
     struct tsr_error error = {.message = ""};
     tsr_context *context;
 
-    cr_assert_eq(tsr_context_new(&context, model, pool, settings, &error), TSR_OK, "%s", error.message);
+    cr_assert_eq(tsr_context_new(&context, model, pool, settings, &error), TSR_OK, "%s",
+                 error.message);
     return context;
 }
 
@@ -62,16 +68,18 @@ struct example {
 static struct example example_read(const char *folder)
 {
     static const char mark[] = "<image_placeholder>\n";
-    struct example x = {json_load_file(fixture_path(folder, "case.json"), 0, NULL), .question = NULL};
+    struct example x = {json_load_file(fixture_path(folder, "case.json"), 0, NULL),
+                        .question = NULL};
     struct tsr_error error = {.message = ""};
     const json_t *understand = json_object_get(x.facts, "understand");
     const char *text = json_string_value(json_object_get(understand, "text"));
 
     cr_assert(text != NULL);
     for (size_t i = 0; i < 2; i++) {
-        const char *name = json_string_value(json_array_get(json_object_get(understand, "pictures"), i));
-        cr_assert_eq(tsr_picture_read(&x.pictures[i], fixture_path(folder, name), &error), TSR_OK, "%s",
-                     error.message);
+        const char *name =
+            json_string_value(json_array_get(json_object_get(understand, "pictures"), i));
+        cr_assert_eq(tsr_picture_read(&x.pictures[i], fixture_path(folder, name), &error), TSR_OK,
+                     "%s", error.message);
     }
     for (const char *at; (at = strstr(text, mark)) != NULL;)
         text = at + strlen(mark);
@@ -88,7 +96,8 @@ static void example_free(struct example *x)
 }
 
 /* max|a - b| <= bound * max|b|, row by row. */
-static void check_rows(const float *a, const float *b, size_t rows, size_t k, double bound, const char *what)
+static void check_rows(const float *a, const float *b, size_t rows, size_t k, double bound,
+                       const char *what)
 {
     for (size_t i = 0; i < rows; i++) {
         double worst = 0, largest = 0;
@@ -97,11 +106,13 @@ static void check_rows(const float *a, const float *b, size_t rows, size_t k, do
             worst = difference > worst || isnan(difference) ? difference : worst;
             largest = fabs(b[i * k + j]) > largest ? fabs(b[i * k + j]) : largest;
         }
-        cr_assert(worst <= bound * largest, "%s, row %zu of %zu: off by %g of %g", what, i, rows, worst, largest);
+        cr_assert(worst <= bound * largest, "%s, row %zu of %zu: off by %g of %g", what, i, rows,
+                  worst, largest);
     }
 }
 
-/* Reads the stream to its end; the reply's tokens, or the codes of all pictures, into out [room]. */
+/* Reads the stream to its end; the reply's tokens, or the codes of all pictures, into out [room].
+ */
 static size_t run(tsr_context *context, unsigned want, int32_t *out, size_t room)
 {
     struct tsr_error error = {.message = ""};
@@ -113,7 +124,8 @@ static size_t run(tsr_context *context, unsigned want, int32_t *out, size_t room
     while ((status = tsr_next(context, &event, &error)) == TSR_OK) {
         if (event.kind == TSR_EVENT_TEXT && count < room)
             out[count++] = event.token;
-        for (size_t i = 0; event.kind == TSR_EVENT_PICTURE && i < event.code_count && count < room; i++)
+        for (size_t i = 0; event.kind == TSR_EVENT_PICTURE && i < event.code_count && count < room;
+             i++)
             out[count++] = event.codes[i];
     }
     cr_assert_eq(status, TSR_END, "%s", error.message);
@@ -130,7 +142,8 @@ static struct tsr_probe probe_of(const struct npy *ids, const struct example *x,
 }
 
 /* Logits [count, vocabulary] of the understanding prompt; the caller frees them. */
-static float *prompt_logits(const char *folder, const tsr_model *model, tsr_pool *pool, uint32_t tiers)
+static float *prompt_logits(const char *folder, const tsr_model *model, tsr_pool *pool,
+                            uint32_t tiers)
 {
     struct tsr_settings settings = greedy;
     struct npy ids = npy_read(folder, "prompt_ids", "<i4");
@@ -148,15 +161,17 @@ static float *prompt_logits(const char *folder, const tsr_model *model, tsr_pool
     return logits;
 }
 
-/* ---- parity ---------------------------------------------------------------------------------------------------------- */
+/* ---- parity ---------------------------------------------------------------------------------- */
 
 static void check_understanding(const char *folder)
 {
     tsr_model *model = convert(folder, TSR_F32);
     tsr_context *context = context_with(model, NULL, &greedy);
     struct example x = example_read(folder);
-    struct npy ids = npy_read(folder, "prompt_ids", "<i4"), embeddings = npy_read(folder, "picture_embeddings", "<f4");
-    struct npy hidden = npy_read(folder, "prompt_hidden", "<f4"), logits = npy_read(folder, "prompt_logits", "<f4");
+    struct npy ids = npy_read(folder, "prompt_ids", "<i4"),
+               embeddings = npy_read(folder, "picture_embeddings", "<f4");
+    struct npy hidden = npy_read(folder, "prompt_hidden", "<f4"),
+               logits = npy_read(folder, "prompt_logits", "<f4");
     struct tsr_probe probe = probe_of(&ids, &x, malloc(logits.count * sizeof(float)));
     struct tsr_error error = {.message = ""};
 
@@ -164,8 +179,8 @@ static void check_understanding(const char *folder)
     probe.embeddings = malloc(embeddings.count * sizeof(float));
     cr_assert_eq(hidden.shape[1], tsr_model_width(model));
     cr_assert_eq(tsr_probe_run(context, &probe, &error), TSR_OK, "%s", error.message);
-    check_rows(probe.embeddings, embeddings.data, embeddings.shape[0] * embeddings.shape[1], embeddings.shape[2], 1e-4,
-               "picture embeddings");
+    check_rows(probe.embeddings, embeddings.data, embeddings.shape[0] * embeddings.shape[1],
+               embeddings.shape[2], 1e-4, "picture embeddings");
     check_rows(probe.hidden, hidden.data, ids.count, hidden.shape[1], 1e-4, "hidden states");
     check_rows(probe.logits, logits.data, ids.count, logits.shape[1], 1e-4, "logits");
     free(probe.logits);
@@ -180,13 +195,15 @@ static void check_understanding(const char *folder)
     tsr_model_close(model);
 }
 
-/* By ids and by the prompt template, the same 32 tokens as the reference; it goes on after the end token, we do not. */
+/* By ids and by the prompt template, the same 32 tokens as the reference; it goes on after the end
+ * token, we do not. */
 static void check_greedy(const char *folder)
 {
     tsr_model *model = convert(folder, TSR_F32);
     tsr_context *context = context_with(model, NULL, &greedy);
     struct example x = example_read(folder);
-    struct npy ids = npy_read(folder, "prompt_ids", "<i4"), tokens = npy_read(folder, "prompt_greedy", "<i4");
+    struct npy ids = npy_read(folder, "prompt_ids", "<i4"),
+               tokens = npy_read(folder, "prompt_greedy", "<i4");
     const int32_t *expected = tokens.data;
     struct tsr_error error = {.message = ""};
     int32_t got[32];
@@ -195,15 +212,17 @@ static void check_greedy(const char *folder)
         tsr_context_reset(context);
         if (high) {
             cr_assert_eq(tsr_prompt_system(context, "", &error), TSR_OK);
-            cr_assert_eq(tsr_prompt_user(context, x.question, x.pictures, 2, &error), TSR_OK, "%s", error.message);
-        } else {
-            cr_assert_eq(tsr_prompt_ids(context, ids.data, ids.count, x.pictures, 2, &error), TSR_OK, "%s",
+            cr_assert_eq(tsr_prompt_user(context, x.question, x.pictures, 2, &error), TSR_OK, "%s",
                          error.message);
+        } else {
+            cr_assert_eq(tsr_prompt_ids(context, ids.data, ids.count, x.pictures, 2, &error),
+                         TSR_OK, "%s", error.message);
         }
         const size_t count = run(context, TSR_TEXT, got, 32);
         for (size_t i = 0; i < count; i++)
             cr_assert_eq(got[i], expected[i], "token %zu is %d, not %d", i, got[i], expected[i]);
-        cr_assert(count == 32 || expected[count] == model->ids.end, "the reply ended after %zu tokens", count);
+        cr_assert(count == 32 || expected[count] == model->ids.end,
+                  "the reply ended after %zu tokens", count);
     }
     npy_free(&ids);
     npy_free(&tokens);
@@ -215,7 +234,8 @@ static void check_greedy(const char *folder)
 /* The user's part of a drawing prompt of the fixtures. */
 static char *draw_content(const struct example *x, size_t index)
 {
-    const char *text = json_string_value(json_array_get(json_object_get(json_object_get(x->facts, "draw"), "texts"), index));
+    const char *text = json_string_value(
+        json_array_get(json_object_get(json_object_get(x->facts, "draw"), "texts"), index));
     const char *start = strstr(text, ": ") + 2;
     return strndup(start, (size_t)(strstr(start, "\n\n") - start));
 }
@@ -237,9 +257,11 @@ static void check_drawing(const char *folder)
         struct npy ids = npy_read(folder, name, "<i4");
         tsr_context_reset(context);
         if (p % 2 == 0) {
-            cr_assert_eq(tsr_prompt_ids(context, ids.data, ids.shape[1], NULL, 0, &error), TSR_OK, "%s", error.message);
+            cr_assert_eq(tsr_prompt_ids(context, ids.data, ids.shape[1], NULL, 0, &error), TSR_OK,
+                         "%s", error.message);
         } else {
-            cr_assert_eq(tsr_prompt_user(context, content, NULL, 0, &error), TSR_OK, "%s", error.message);
+            cr_assert_eq(tsr_prompt_user(context, content, NULL, 0, &error), TSR_OK, "%s",
+                         error.message);
         }
         cr_assert_eq(run(context, TSR_PICTURE, got, cells), cells);
         cr_assert(memcmp(got, (int32_t *)codes.data + index * cells, cells * sizeof *got) == 0,
@@ -269,11 +291,13 @@ static void check_decoder(const char *folder)
         const uint8_t *expected = (uint8_t *)rgb.data + p * size;
         const float *floats = (float *)pixels.data + p * size; /* [3, side, side] */
         struct tsr_picture picture;
-        cr_assert_eq(tsr_probe_decode(context, (int32_t *)codes.data + p * codes.shape[1], &picture, out, &error),
+        cr_assert_eq(tsr_probe_decode(context, (int32_t *)codes.data + p * codes.shape[1], &picture,
+                                      out, &error),
                      TSR_OK, "%s", error.message);
         for (size_t i = 0; i < size; i++) {
             cr_assert(abs(picture.rgb[i] - expected[i]) <= 1, "picture %zu, byte %zu", p, i);
-            cr_assert(fabsf(out[i] - floats[i % 3 * side * side + i / 3]) <= 2e-4f, "picture %zu, value %zu", p, i);
+            cr_assert(fabsf(out[i] - floats[i % 3 * side * side + i / 3]) <= 2e-4f,
+                      "picture %zu, value %zu", p, i);
         }
         tsr_picture_free(&picture);
     }
@@ -289,7 +313,8 @@ static void check_encoder(const char *folder)
 {
     tsr_model *model = convert(folder, TSR_F32);
     tsr_context *context = context_with(model, NULL, &greedy);
-    struct npy rgb = npy_read(folder, "vq_encode_rgb", "|u1"), codes = npy_read(folder, "vq_encode_codes", "<i4");
+    struct npy rgb = npy_read(folder, "vq_encode_rgb", "|u1"),
+               codes = npy_read(folder, "vq_encode_codes", "<i4");
     const size_t side = rgb.shape[1], cells = codes.shape[1];
     struct tsr_error error = {.message = ""};
     int32_t *got = malloc(cells * sizeof *got);
@@ -297,7 +322,8 @@ static void check_encoder(const char *folder)
     for (size_t p = 0; p < rgb.shape[0]; p++) {
         const struct tsr_picture picture = {side, side, (uint8_t *)rgb.data + p * side * side * 3};
         cr_assert_eq(tsr_probe_encode(context, &picture, got, &error), TSR_OK, "%s", error.message);
-        cr_assert(memcmp(got, (int32_t *)codes.data + p * cells, cells * sizeof *got) == 0, "picture %zu", p);
+        cr_assert(memcmp(got, (int32_t *)codes.data + p * cells, cells * sizeof *got) == 0,
+                  "picture %zu", p);
     }
     free(got);
     npy_free(&rgb);
@@ -306,10 +332,19 @@ static void check_encoder(const char *folder)
     tsr_model_close(model);
 }
 
-#define FOR_EACH_FIXTURE(name)                                                                                 \
-    Test(parity, name##_a) { check_##name(fixtures[0]); }                                                      \
-    Test(parity, name##_b) { check_##name(fixtures[1]); }                                                      \
-    Test(parity, name##_c) { check_##name(fixtures[2]); }
+#define FOR_EACH_FIXTURE(name)                                                                     \
+    Test(parity, name##_a)                                                                         \
+    {                                                                                              \
+        check_##name(fixtures[0]);                                                                 \
+    }                                                                                              \
+    Test(parity, name##_b)                                                                         \
+    {                                                                                              \
+        check_##name(fixtures[1]);                                                                 \
+    }                                                                                              \
+    Test(parity, name##_c)                                                                         \
+    {                                                                                              \
+        check_##name(fixtures[2]);                                                                 \
+    }
 
 FOR_EACH_FIXTURE(understanding)
 FOR_EACH_FIXTURE(greedy)

@@ -1,18 +1,22 @@
 /*
  * attention.c: the cache of keys and values, and the transformer layers around it.
  *
- * The cache is one block: layer by layer, slot by slot, first the keys of all heads, then the values. A slot is
- * a sequence. Rows of several sequences go through a layer as one batch, so the weights are read once for all of
- * them: with guidance a drawing is two sequences, four drawings are eight.
+ * The cache is one block: layer by layer, slot by slot, first the keys of all heads, then the
+ * values. A slot is a sequence. Rows of several sequences go through a layer as one batch, so the
+ * weights are read once for all of them: with guidance a drawing is two sequences, four drawings
+ * are eight.
  */
 #include "blocks.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ---- cache -------------------------------------------------------------------------------------------- */
+/* ---- cache ----------------------------------------------------------------------------------- */
 
-static size_t element_bytes(const struct tsr_cache *c) { return c->format == TSR_F16 ? 2 : 4; }
+static size_t element_bytes(const struct tsr_cache *c)
+{
+    return c->format == TSR_F16 ? 2 : 4;
+}
 
 /* Bytes of one slot's keys, or values, in one layer. */
 static size_t half_bytes(const struct tsr_cache *c)
@@ -53,7 +57,7 @@ void tsr_cache_copy(const struct tsr_cache *c, size_t from, size_t to, size_t po
         }
 }
 
-/* ---- positions ------------------------------------------------------------------------------------------ */
+/* ---- positions ------------------------------------------------------------------------------- */
 
 void tsr_rope_frequencies(float *inv_freq, size_t d, double theta)
 {
@@ -102,7 +106,7 @@ void tsr_batch_prepare(struct tsr_exec *e, struct tsr_batch *b, const float *inv
     tsr_release(e, mark);
 }
 
-/* ---- Llama ---------------------------------------------------------------------------------------------- */
+/* ---- Llama ----------------------------------------------------------------------------------- */
 
 static struct tsr_kv batch_kv(struct tsr_exec *e, const struct tsr_batch *b, size_t layer)
 {
@@ -186,14 +190,9 @@ static void swiglu(struct tsr_exec *e, const struct tsr_llama_shape *s,
 
     tsr_linear(e, &in, &w->gate, gate);
     tsr_linear(e, &in, &w->up, up);
-    tsr_do_silu_mul(e, &(struct tsr_rows2){.a = gate,
-                                           .lda = f,
-                                           .b = up,
-                                           .ldb = f,
-                                           .y = gate,
-                                           .ldy = f,
-                                           .m = m,
-                                           .k = f});
+    tsr_do_silu_mul(
+        e, &(struct tsr_rows2){
+               .a = gate, .lda = f, .b = up, .ldb = f, .y = gate, .ldy = f, .m = m, .k = f});
     tsr_linear_once(e, gate, m, &w->down, out);
     tsr_release(e, mark);
 }
@@ -215,7 +214,7 @@ void tsr_llama_layer(struct tsr_exec *e, const struct tsr_llama_shape *s,
     tsr_release(e, mark);
 }
 
-/* ---- full attention and the vision transformer ------------------------------------------------------------ */
+/* ---- full attention and the vision transformer ----------------------------------------------- */
 
 void tsr_full_attention(struct tsr_exec *e, const float *q, const float *k, const float *v,
                         size_t m, size_t heads, size_t d, float *out)
@@ -261,7 +260,7 @@ void tsr_vit_layer(struct tsr_exec *e, const struct tsr_vit_layer *w, size_t m, 
 {
     const size_t mark = tsr_mark(e), width = w->q.w.n;
     struct tsr_input in;
-    float *h = tsr_floats(e, m, width);   /* [m, width], as all below */
+    float *h = tsr_floats(e, m, width); /* [m, width], as all below */
     float *q = tsr_floats(e, m, width);
     float *k = tsr_floats(e, m, width);
     float *v = tsr_floats(e, m, width);

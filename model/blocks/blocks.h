@@ -1,16 +1,17 @@
 /*
- * blocks.h: what families of models are made of: linear layers, transformer layers with their cache, and the
- * convolution blocks of VQ picture tokenizers.
+ * blocks.h: what families of models are made of: linear layers, transformer layers with their
+ * cache, and the convolution blocks of VQ picture tokenizers.
  *
- * A block knows its weights and the rows it is given, never the model around it. It takes scratch memory from
- * the exec and gives it back. Shapes stand in brackets; m is a number of rows (positions or pixels).
+ * A block knows its weights and the rows it is given, never the model around it. It takes scratch
+ * memory from the exec and gives it back. Shapes stand in brackets; m is a number of rows
+ * (positions or pixels).
  */
 #ifndef TSR_BLOCKS_H
 #define TSR_BLOCKS_H
 
 #include "exec.h"
 
-/* ---- linear layers ------------------------------------------------------------------------------------ */
+/* ---- linear layers --------------------------------------------------------------------------- */
 
 struct tsr_linear {
     struct tsr_tile w; /* [n, k] */
@@ -56,7 +57,7 @@ void tsr_layernorm(struct tsr_exec *e, const float *x, size_t m, size_t k,
 /* x += y. */
 void tsr_accumulate(struct tsr_exec *e, float *x /* [m, k] */, const float *y, size_t m, size_t k);
 
-/* ---- attention with a cache ----------------------------------------------------------------------------- */
+/* ---- attention with a cache ------------------------------------------------------------------ */
 
 /* Keys and values of `slots` sequences in all layers. */
 struct tsr_cache {
@@ -71,23 +72,25 @@ size_t tsr_cache_bytes(const struct tsr_cache *cache);
 /* Makes slot `to` hold the first `positions` of slot `from`. */
 void tsr_cache_copy(const struct tsr_cache *cache, size_t from, size_t to, size_t positions);
 
-/* New rows of several sequences that go through the layers together: row i of sequence b is b * rows + i. */
+/* New rows of several sequences that go through the layers together: row i of sequence b is b *
+ * rows + i. */
 struct tsr_batch {
     const struct tsr_cache *cache;
-    size_t count, rows;  /* sequences, new rows of each */
-    const size_t *slots; /* [count] */
-    const size_t *start; /* [count] position of each sequence's first new row */
-    int32_t *limits;     /* [count * rows] from here on made by tsr_batch_prepare */
+    size_t count, rows;     /* sequences, new rows of each */
+    const size_t *slots;    /* [count] */
+    const size_t *start;    /* [count] position of each sequence's first new row */
+    int32_t *limits;        /* [count * rows] from here on made by tsr_batch_prepare */
     float *cosines, *sines; /* [count * rows, d / 2] */
     void **k, **v;          /* [count] */
 };
 
 /* Takes and fills limits (causal), the rope table and room for pointers. */
-void tsr_batch_prepare(struct tsr_exec *e, struct tsr_batch *b, const float *inv_freq /* [d / 2] */);
+void tsr_batch_prepare(struct tsr_exec *e, struct tsr_batch *b,
+                       const float *inv_freq /* [d / 2] */);
 
 /*
- * inv_freq[i] = theta^(-2i / d), the powers of the (d/2)-th root of theta, which is found by bisection: only
- * IEEE multiplications and divisions in double, so equal everywhere.
+ * inv_freq[i] = theta^(-2i / d), the powers of the (d/2)-th root of theta, which is found by
+ * bisection: only IEEE multiplications and divisions in double, so equal everywhere.
  */
 void tsr_rope_frequencies(float *inv_freq /* [d / 2] */, size_t d, double theta);
 
@@ -121,7 +124,7 @@ void tsr_vit_layer(struct tsr_exec *e, const struct tsr_vit_layer *w, size_t m, 
 void tsr_full_attention(struct tsr_exec *e, const float *q, const float *k, const float *v,
                         size_t m, size_t heads, size_t d, float *out /* [m, heads * d] */);
 
-/* ---- pictures: VQ encoder and decoder -------------------------------------------------------------------- */
+/* ---- pictures: VQ encoder and decoder -------------------------------------------------------- */
 
 /* A square convolution; a 1x1 one is a tsr_linear over pixels. */
 struct tsr_conv {

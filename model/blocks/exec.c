@@ -1,9 +1,9 @@
 /*
  * exec.c: the stack of memory of a forward pass (exec.h).
  *
- * A dry stack has no memory: addresses count up from 64 and are never followed. A plan too large for the
- * address space sticks at the largest size instead of wrapping, so that the check against the memory there is
- * refuses it.
+ * A dry stack has no memory: addresses count up from 64 and are never followed. A plan too large
+ * for the address space sticks at the largest size instead of wrapping, so that the check against
+ * the memory there is refuses it.
  */
 #include "exec.h"
 
@@ -18,8 +18,8 @@ void *tsr_take(struct tsr_exec *e, size_t rows, size_t columns, size_t size)
     size_t at = e->used;
     size_t bytes;
 
-    if (__builtin_mul_overflow(rows, columns, &bytes) || __builtin_mul_overflow(bytes, size, &bytes) ||
-        bytes > SIZE_MAX / 4 || at > SIZE_MAX / 4) {
+    if (__builtin_mul_overflow(rows, columns, &bytes) ||
+        __builtin_mul_overflow(bytes, size, &bytes) || bytes > SIZE_MAX / 4 || at > SIZE_MAX / 4) {
         assert(e->base == NULL);
         e->used = e->peak = SIZE_MAX / 2;
         return (void *)(uintptr_t)ALIGN;

@@ -1,10 +1,11 @@
 /*
  * exec.h: what every block of a model is given: the threads, the kernels, and memory for one pass.
  *
- * Memory is a stack: a block marks, takes what it needs, and releases. The same forward pass, run *dry*,
- * computes nothing but moves the stack, so its peak is the plan, and plan and use cannot disagree. Operators
- * are called by tsr_do_<op>, which does nothing when dry or after a cancel: a cancelled pass ends within one
- * operator, and its result is thrown away. Code of a block that touches the memory itself asks tsr_live first.
+ * Memory is a stack: a block marks, takes what it needs, and releases. The same forward pass, run
+ * *dry*, computes nothing but moves the stack, so its peak is the plan, and plan and use cannot
+ * disagree. Operators are called by tsr_do_<op>, which does nothing when dry or after a cancel: a
+ * cancelled pass ends within one operator, and its result is thrown away. Code of a block that
+ * touches the memory itself asks tsr_live first.
  */
 #ifndef TSR_EXEC_H
 #define TSR_EXEC_H
@@ -29,7 +30,8 @@ static inline int tsr_live(const struct tsr_exec *e)
            (e->cancel == NULL || atomic_load_explicit(e->cancel, memory_order_relaxed) == 0);
 }
 
-/* Takes rows * columns elements of `size` bytes, 64-byte aligned, until the mark before is released. */
+/* Takes rows * columns elements of `size` bytes, 64-byte aligned, until the mark before is
+ * released. */
 void *tsr_take(struct tsr_exec *e, size_t rows, size_t columns, size_t size);
 
 static inline float *tsr_floats(struct tsr_exec *e, size_t rows, size_t columns)
@@ -37,10 +39,17 @@ static inline float *tsr_floats(struct tsr_exec *e, size_t rows, size_t columns)
     return tsr_take(e, rows, columns, sizeof(float));
 }
 
-static inline size_t tsr_mark(const struct tsr_exec *e) { return e->used; }
-static inline void tsr_release(struct tsr_exec *e, size_t mark) { e->used = mark; }
+static inline size_t tsr_mark(const struct tsr_exec *e)
+{
+    return e->used;
+}
+static inline void tsr_release(struct tsr_exec *e, size_t mark)
+{
+    e->used = mark;
+}
 
-/* A zeroed block of memory, 64-byte aligned, that lives longer than a pass; NULL when there is none. */
+/* A zeroed block of memory, 64-byte aligned, that lives longer than a pass; NULL when there is
+ * none. */
 void *tsr_block_new(size_t bytes);
 void tsr_block_free(void *block); /* NULL allowed */
 

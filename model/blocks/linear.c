@@ -1,9 +1,9 @@
 /*
  * linear.c: linear layers over any tile, and the small blocks made of them.
  *
- * A t8 or t4 matrix takes its input as s8 codes. Quantizing belongs to the input, not to the layer: q, k and v
- * read the same rows, so do gate and up; struct tsr_input quantizes on first use and remembers. A wide float
- * matrix takes the f32 rows as they are.
+ * A t8 or t4 matrix takes its input as s8 codes. Quantizing belongs to the input, not to the layer:
+ * q, k and v read the same rows, so do gate and up; struct tsr_input quantizes on first use and
+ * remembers. A wide float matrix takes the f32 rows as they are.
  */
 #include "blocks.h"
 

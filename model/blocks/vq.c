@@ -1,9 +1,10 @@
 /*
- * vq.c: the convolution blocks of VQ picture tokenizers (VQGAN; Esser et al. 2021, LlamaGen's VQ-16).
+ * vq.c: the convolution blocks of VQ picture tokenizers (VQGAN; Esser et al. 2021, LlamaGen's
+ * VQ-16).
  *
- * Maps are [h, w, c]. A whole decoder runs in three maps of its largest size: x, which the block reads and
- * writes, and two to work in. A block with a shortcut needs no fourth, because its input is dead once the
- * shortcut has been taken.
+ * Maps are [h, w, c]. A whole decoder runs in three maps of its largest size: x, which the block
+ * reads and writes, and two to work in. A block with a shortcut needs no fourth, because its input
+ * is dead once the shortcut has been taken.
  */
 #include "blocks.h"
 
@@ -16,7 +17,7 @@ static void swap(float **p, float **q)
     *q = t;
 }
 
-/* ---- convolutions --------------------------------------------------------------------------------------- */
+/* ---- convolutions ---------------------------------------------------------------------------- */
 
 static void conv_t8(struct tsr_exec *e, const struct tsr_conv *c, const struct tsr_conv2d *s,
                     const float *x, float *y)
@@ -86,7 +87,7 @@ void tsr_linear_map(struct tsr_exec *e, const struct tsr_linear *l, struct tsr_m
     maps->c = l->w.n;
 }
 
-/* ---- norms ------------------------------------------------------------------------------------------------ */
+/* ---- norms ----------------------------------------------------------------------------------- */
 
 static void groupnorm(struct tsr_exec *e, const struct tsr_scale *s, float eps, size_t pixels,
                       size_t channels, const float *x, float *y)
@@ -105,9 +106,9 @@ static void norm_silu(struct tsr_exec *e, const struct tsr_scale *s, float eps, 
                       size_t channels, const float *x, float *y)
 {
     groupnorm(e, s, eps, pixels, channels, x, y);
-    tsr_do_silu(
-        e, &(struct tsr_rows){
-               .x = y, .ldx = channels, .y = y, .ldy = channels, .m = pixels, .k = channels});
+    tsr_do_silu(e,
+                &(struct tsr_rows){
+                    .x = y, .ldx = channels, .y = y, .ldy = channels, .m = pixels, .k = channels});
 }
 
 void tsr_norm_silu_map(struct tsr_exec *e, const struct tsr_scale *s, float eps,
@@ -116,7 +117,7 @@ void tsr_norm_silu_map(struct tsr_exec *e, const struct tsr_scale *s, float eps,
     norm_silu(e, s, eps, maps->h * maps->w, maps->c, maps->x, maps->x);
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 void tsr_vq_res(struct tsr_exec *e, const struct tsr_vq_res *w, float eps, struct tsr_maps *maps)
 {
@@ -124,7 +125,7 @@ void tsr_vq_res(struct tsr_exec *e, const struct tsr_vq_res *w, float eps, struc
     const size_t cin = w->conv1.cin, cout = w->conv1.w.n;
     float *x = maps->x, *a = maps->a, *b = maps->b;
 
-    norm_silu(e, &w->norm1, eps, pixels, cin, x, a);                /* a [h, w, cin] */
+    norm_silu(e, &w->norm1, eps, pixels, cin, x, a);                  /* a [h, w, cin] */
     tsr_conv(e, &w->conv1, a, height, width, 1, 1, b, height, width); /* b [h, w, cout] */
     norm_silu(e, &w->norm2, eps, pixels, cout, b, b);
     tsr_conv(e, &w->conv2, b, height, width, 1, 1, a, height, width); /* a [h, w, cout] */
@@ -156,9 +157,8 @@ void tsr_vq_attn(struct tsr_exec *e, const struct tsr_vq_attn *w, float eps, str
 
 void tsr_vq_up(struct tsr_exec *e, const struct tsr_conv *c, struct tsr_maps *maps)
 {
-    tsr_do_upsample2x(
-        e, &(struct tsr_upsample){
-               .x = maps->x, .y = maps->a, .h = maps->h, .w = maps->w, .c = maps->c});
+    tsr_do_upsample2x(e, &(struct tsr_upsample){
+                             .x = maps->x, .y = maps->a, .h = maps->h, .w = maps->w, .c = maps->c});
     maps->h *= 2;
     maps->w *= 2;
     tsr_conv(e, c, maps->a, maps->h, maps->w, 1, 1, maps->x, maps->h, maps->w);

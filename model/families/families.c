@@ -1,8 +1,9 @@
 /*
  * families.c: the list of families, and the walk over a family's tensor tables.
  *
- * A walk turns a row of a table into the one or two tensors it stands for, with names and shapes filled in for the
- * given indices. Conversion, opening and planning are visitors of the same walk, so they agree on what a model is.
+ * A walk turns a row of a table into the one or two tensors it stands for, with names and shapes
+ * filled in for the given indices. Conversion, opening and planning are visitors of the same walk,
+ * so they agree on what a model is.
  */
 #include "families/family.h"
 
@@ -25,16 +26,17 @@ static void append(char name[TSR_NAME_MAX], const char *text, const size_t index
     name[at] = '\0';
 }
 
-/* prefix + row + suffix; cuts a trailing "[i]" off the row's name and returns i, else -1. */
-static int compose(char name[TSR_NAME_MAX], const char *prefix, const char *row, const char *suffix,
-                   const size_t index[2])
+/* path + row + suffix; cuts a trailing "[i]" off the row's name and returns i, else -1. */
+static int compose(char name[TSR_NAME_MAX], const char *const path[3], const char *row,
+                   const char *suffix, const size_t index[2])
 {
     unsigned used = 0;
     int third = -1;
     size_t length;
 
     name[0] = '\0';
-    append(name, prefix, index, &used);
+    for (int i = 0; i < 3 && path[i] != NULL; i++)
+        append(name, path[i], index, &used);
     append(name, row[0] == '=' ? row + 1 : row, index, &used);
     length = strlen(name);
     if (length > 3 && name[length - 1] == ']') {
@@ -54,7 +56,7 @@ static void measure(struct tsr_slot *slot, const struct tsr_walk *walk, const ch
 
     for (; *letters != '\0' && count < 4; letters++)
         axes[count++] = *letters >= '0' && *letters <= '9' ? (size_t)(*letters - '0')
-                                                            : walk->dim[(unsigned char)*letters];
+                                                           : walk->dim[(unsigned char)*letters];
     for (unsigned i = 0; i < count; i++)
         if (axes[i] != 1)
             slot->shape[slot->dims++] = axes[i];
@@ -67,18 +69,15 @@ static void measure(struct tsr_slot *slot, const struct tsr_walk *walk, const ch
 static void visit(struct tsr_walk *walk, const struct tsr_group *group, const struct tsr_row *row,
                   void *base, const size_t index[2], int bias)
 {
-    struct tsr_slot slot = {.kind = row->kind,
-                            .part = row->part,
-                            .optional = row->optional,
-                            .bias = (uint8_t)bias,
-                            .target = (char *)base + row->offset};
+    struct tsr_slot slot = {
+        .kind = row->kind, .part = group->part, .bias = bias, .target = (char *)base + row->offset};
     const char *suffix = bias ? ".bias" : ".weight";
 
     if (walk->status != TSR_OK)
         return;
-    compose(slot.name, group->name, row->name, suffix, index);
-    compose(slot.library, group->library, row->library, suffix, index);
-    slot.third = compose(slot.official, group->official,
+    compose(slot.name, group->path[0], row->name, suffix, index);
+    compose(slot.library, group->path[1], row->library, suffix, index);
+    slot.third = compose(slot.official, group->path[2],
                          row->official != NULL ? row->official : row->library, suffix, index);
     measure(&slot, walk, row->shape);
     if (bias) { /* a vector as long as the weight has outputs; of a norm, as the weight */

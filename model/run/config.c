@@ -1,9 +1,10 @@
 /*
  * config.c: the configuration table of a family, applied (config.h, families/family.h).
  *
- * A field's source is tried alternative by alternative: a path in config.json, or the shape of a tensor. What is found
- * must be a number of the right kind within the table's range; nothing is clamped. From a GGUF file the same table
- * reads the same members under "<family>.<key>", with the same ranges: a file is not believed because we wrote it.
+ * A field's source is tried alternative by alternative: a path in config.json, or the shape of a
+ * tensor. What is found must be a number of the right kind within the table's range; nothing is
+ * clamped. From a GGUF file the same table reads the same members under "<family>.<key>", with the
+ * same ranges: a file is not believed because we wrote it.
  */
 #include "run/config.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------ */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 tsr_status tsr_json_read(json_t **root, const char *path, size_t limit, struct tsr_error *error)
 {
@@ -48,21 +49,21 @@ const json_t *tsr_json_at(const json_t *root, const char *path, size_t length)
     return json_is_null(root) ? NULL : root;
 }
 
-static tsr_status number(const json_t *value, const char *file, const char *path, int length, int whole, double low,
-                         double high, double *out, struct tsr_error *error)
+static tsr_status number(const json_t *value, const char *file, const char *path, int length,
+                         int whole, double low, double high, double *out, struct tsr_error *error)
 {
     if (whole ? !json_is_integer(value) : !json_is_number(value))
         return tsr_fail(error, TSR_MALFORMED, "%s: %.*s is not %s", file, length, path,
                         whole ? "a whole number" : "a number");
     *out = json_number_value(value);
     if (!(*out >= low && *out <= high))
-        return tsr_fail(error, TSR_MALFORMED, "%s: %.*s is %.17g, not in %.17g to %.17g", file, length, path, *out,
-                        low, high);
+        return tsr_fail(error, TSR_MALFORMED, "%s: %.*s is %.17g, not in %.17g to %.17g", file,
+                        length, path, *out, low, high);
     return TSR_OK;
 }
 
-tsr_status tsr_json_number(const json_t *root, const char *file, const char *path, double low, double high,
-                           double fallback, double *value, struct tsr_error *error)
+tsr_status tsr_json_number(const json_t *root, const char *file, const char *path, double low,
+                           double high, double fallback, double *value, struct tsr_error *error)
 {
     const json_t *found = tsr_json_at(root, path, strlen(path));
 
@@ -72,11 +73,11 @@ tsr_status tsr_json_number(const json_t *root, const char *file, const char *pat
     return number(found, file, path, (int)strlen(path), 0, low, high, value, error);
 }
 
-/* ---- one field from a checkpoint ---------------------------------------------------------------------------------- */
+/* ---- one field from a checkpoint ------------------------------------------------------------- */
 
 /* The tensor that an alternative "name@axis" speaks of, '#' replaced by `index`. */
-static const struct tsr_checkpoint_tensor *shown(const tsr_checkpoint *checkpoint, const char *text, size_t length,
-                                                 size_t index)
+static const struct tsr_checkpoint_tensor *shown(const tsr_checkpoint *checkpoint, const char *text,
+                                                 size_t length, size_t index)
 {
     char name[TSR_NAME_MAX];
     size_t used = 0;
@@ -91,8 +92,8 @@ static const struct tsr_checkpoint_tensor *shown(const tsr_checkpoint *checkpoin
 }
 
 /* What tensors show: an axis, a count, or the axes of a numbered row of tensors. */
-static void from_shapes(const tsr_checkpoint *checkpoint, const char *text, size_t length, struct tsr_list *list,
-                        size_t *single)
+static void from_shapes(const tsr_checkpoint *checkpoint, const char *text, size_t length,
+                        struct tsr_list *list, size_t *single)
 {
     const char *at = memchr(text, '@', length);
     const int counts = at + 1 == text + length, numbered = memchr(text, '#', length) != NULL;
@@ -128,21 +129,21 @@ static void store(const struct tsr_field *field, void *config, double value)
         *(uint32_t *)(void *)member = (uint32_t)value;
 }
 
-static tsr_status check_list(const struct tsr_field *field, const struct tsr_list *list, const char *name,
-                             struct tsr_error *error)
+static tsr_status check_list(const struct tsr_field *field, const struct tsr_list *list,
+                             const char *name, struct tsr_error *error)
 {
     if (list->count == 0)
         return tsr_fail(error, TSR_MALFORMED, "%s: nothing there", name);
     for (uint32_t i = 0; i < list->count; i++)
         if (list->items[i] < field->low || list->items[i] > field->high)
-            return tsr_fail(error, TSR_MALFORMED, "%s: entry %u is %u, not in %.17g to %.17g", name, i,
-                            list->items[i], field->low, field->high);
+            return tsr_fail(error, TSR_MALFORMED, "%s: entry %u is %u, not in %.17g to %.17g", name,
+                            i, list->items[i], field->low, field->high);
     return TSR_OK;
 }
 
 /* A field that has only one value that is supported. */
-static tsr_status must(const struct tsr_field *field, const json_t *value, const char *path, int length,
-                       struct tsr_error *error)
+static tsr_status must(const struct tsr_field *field, const json_t *value, const char *path,
+                       int length, struct tsr_error *error)
 {
     char text[64] = "";
 
@@ -156,13 +157,14 @@ static tsr_status must(const struct tsr_field *field, const json_t *value, const
         snprintf(text, sizeof text, "(a list or object)");
     if (strcmp(text, field->must) == 0)
         return TSR_OK;
-    return tsr_fail(error, TSR_UNSUPPORTED, "config.json: %.*s is %s; only %s is supported", length, path, text,
-                    field->must[0] != '\0' ? field->must : "its absence");
+    return tsr_fail(error, TSR_UNSUPPORTED, "config.json: %.*s is %s; only %s is supported", length,
+                    path, text, field->must[0] != '\0' ? field->must : "its absence");
 }
 
 /* One alternative; *found says whether it was there. */
-static tsr_status alternative(const struct tsr_field *field, const struct tsr_source *source, const char *text,
-                              size_t length, void *config, int *found, struct tsr_error *error)
+static tsr_status alternative(const struct tsr_field *field, const struct tsr_source *source,
+                              const char *text, size_t length, void *config, int *found,
+                              struct tsr_error *error)
 {
     struct tsr_list list;
     size_t single;
@@ -178,8 +180,8 @@ static tsr_status alternative(const struct tsr_field *field, const struct tsr_so
         }
         if (field->kind == TSR_FIELD_MUST)
             return must(field, json, text, (int)length, error);
-        status = number(json, "config.json", text, (int)length, field->kind != TSR_FIELD_F32, field->low,
-                        field->high, &value, error);
+        status = number(json, "config.json", text, (int)length, field->kind != TSR_FIELD_F32,
+                        field->low, field->high, &value, error);
         if (status == TSR_OK)
             store(field, config, value);
         return status;
@@ -193,14 +195,14 @@ static tsr_status alternative(const struct tsr_field *field, const struct tsr_so
         return tsr_fail(error, TSR_MALFORMED, "tensor %.*s: missing, or not of the shape expected",
                         (int)strcspn(text, "@"), text);
     if ((double)single < field->low || (double)single > field->high)
-        return tsr_fail(error, TSR_MALFORMED, "%s (from tensor %.*s) is %zu, not in %.17g to %.17g", field->key,
-                        (int)strcspn(text, "@"), text, single, field->low, field->high);
+        return tsr_fail(error, TSR_MALFORMED, "%s (from tensor %.*s) is %zu, not in %.17g to %.17g",
+                        field->key, (int)strcspn(text, "@"), text, single, field->low, field->high);
     store(field, config, (double)single);
     return TSR_OK;
 }
 
-tsr_status tsr_config_from_source(const struct tsr_family *family, const struct tsr_source *source, void *config,
-                                  struct tsr_error *error)
+tsr_status tsr_config_from_source(const struct tsr_family *family, const struct tsr_source *source,
+                                  void *config, struct tsr_error *error)
 {
     for (size_t i = 0; i < family->field_count; i++) {
         const struct tsr_field *field = &family->fields[i];
@@ -209,7 +211,8 @@ tsr_status tsr_config_from_source(const struct tsr_family *family, const struct 
 
         while (*text != '\0' && !found) {
             const size_t length = strcspn(text, "|");
-            const tsr_status status = alternative(field, source, text, length, config, &found, error);
+            const tsr_status status =
+                alternative(field, source, text, length, config, &found, error);
             if (status != TSR_OK)
                 return status;
             text += length + (text[length] == '|');
@@ -220,15 +223,16 @@ tsr_status tsr_config_from_source(const struct tsr_family *family, const struct 
     return family->check(config, error);
 }
 
-/* ---- GGUF ------------------------------------------------------------------------------------------------------------ */
+/* ---- GGUF ------------------------------------------------------------------------------------ */
 
-static void key_of(char key[TSR_NAME_MAX], const struct tsr_family *family, const struct tsr_field *field)
+static void key_of(char key[TSR_NAME_MAX], const struct tsr_family *family,
+                   const struct tsr_field *field)
 {
     snprintf(key, TSR_NAME_MAX, "%s.%s", family->name, field->key);
 }
 
-static tsr_status list_from_gguf(const struct tsr_field *field, const tsr_gguf *file, const char *key,
-                                 struct tsr_list *list, struct tsr_error *error)
+static tsr_status list_from_gguf(const struct tsr_field *field, const tsr_gguf *file,
+                                 const char *key, struct tsr_list *list, struct tsr_error *error)
 {
     enum tsr_gguf_type type;
     const void *data;
@@ -238,7 +242,8 @@ static tsr_status list_from_gguf(const struct tsr_field *field, const tsr_gguf *
     if (status != TSR_OK)
         return status;
     if (type != TSR_GGUF_U32 || count > TSR_LIST_MAX)
-        return tsr_fail(error, TSR_MALFORMED, "%s is not a list of at most %d numbers", key, TSR_LIST_MAX);
+        return tsr_fail(error, TSR_MALFORMED, "%s is not a list of at most %d numbers", key,
+                        TSR_LIST_MAX);
     list->count = (uint32_t)count;
     memcpy(list->items, data, count * sizeof *list->items);
     return check_list(field, list, key, error);
@@ -259,11 +264,13 @@ tsr_status tsr_config_from_gguf(const struct tsr_family *family, const tsr_gguf 
             continue;
         key_of(key, family, field);
         if (field->kind == TSR_FIELD_LIST) {
-            status = list_from_gguf(field, file, key, (void *)((char *)config + field->offset), error);
+            status =
+                list_from_gguf(field, file, key, (void *)((char *)config + field->offset), error);
         } else if (field->kind == TSR_FIELD_F32) {
             status = tsr_gguf_f64(file, key, (float)field->low, field->high, &value, error);
         } else {
-            status = tsr_gguf_u64(file, key, (uint64_t)field->low, (uint64_t)field->high, &whole, error);
+            status =
+                tsr_gguf_u64(file, key, (uint64_t)field->low, (uint64_t)field->high, &whole, error);
             value = (double)whole;
         }
         if (status != TSR_OK)
@@ -274,8 +281,8 @@ tsr_status tsr_config_from_gguf(const struct tsr_family *family, const tsr_gguf 
     return family->check(config, error);
 }
 
-tsr_status tsr_config_to_gguf(const struct tsr_family *family, const void *config, tsr_gguf_writer *writer,
-                              struct tsr_error *error)
+tsr_status tsr_config_to_gguf(const struct tsr_family *family, const void *config,
+                              tsr_gguf_writer *writer, struct tsr_error *error)
 {
     char key[TSR_NAME_MAX];
     tsr_status status = TSR_OK;
@@ -289,7 +296,8 @@ tsr_status tsr_config_to_gguf(const struct tsr_family *family, const void *confi
             continue;
         key_of(key, family, field);
         if (field->kind == TSR_FIELD_LIST)
-            status = tsr_gguf_set_numbers(writer, key, TSR_GGUF_U32, list->items, list->count, error);
+            status =
+                tsr_gguf_set_numbers(writer, key, TSR_GGUF_U32, list->items, list->count, error);
         else if (field->kind == TSR_FIELD_F32)
             status = tsr_gguf_set_f32(writer, key, *(const float *)member, error);
         else

@@ -1,6 +1,7 @@
 /*
- * config.h: a family's configuration read from a checkpoint's config.json, or from a GGUF file, and written to one.
- * Every number is checked against the family's table; an error names the field. Private to model/run.
+ * config.h: a family's configuration read from a checkpoint's config.json, or from a GGUF file, and
+ * written to one. Every number is checked against the family's table; an error names the field.
+ * Private to model/run.
  */
 #ifndef TSR_CONFIG_H
 #define TSR_CONFIG_H
@@ -16,22 +17,23 @@ struct tsr_source {
     int official; /* naming scheme */
 };
 
-/* Parses a JSON file of at most `limit` bytes that holds an object; the caller calls json_decref. */
+/* Parses a JSON file of at most `limit` bytes that holds an object; the caller calls json_decref.
+ */
 tsr_status tsr_json_read(json_t **root, const char *path, size_t limit, struct tsr_error *error);
 
 /* The value at a path "a.b.c" below root; NULL when absent or null. */
 const json_t *tsr_json_at(const json_t *root, const char *path, size_t length);
 
 /* A number at `path` in low..high, or `fallback` when absent. `file` is for the error. */
-tsr_status tsr_json_number(const json_t *root, const char *file, const char *path, double low, double high,
-                           double fallback, double *value, struct tsr_error *error);
+tsr_status tsr_json_number(const json_t *root, const char *file, const char *path, double low,
+                           double high, double fallback, double *value, struct tsr_error *error);
 
 /* Fills the family's config struct and checks it. */
-tsr_status tsr_config_from_source(const struct tsr_family *family, const struct tsr_source *source, void *config,
-                                  struct tsr_error *error);
+tsr_status tsr_config_from_source(const struct tsr_family *family, const struct tsr_source *source,
+                                  void *config, struct tsr_error *error);
 tsr_status tsr_config_from_gguf(const struct tsr_family *family, const tsr_gguf *file, void *config,
                                 struct tsr_error *error);
-tsr_status tsr_config_to_gguf(const struct tsr_family *family, const void *config, tsr_gguf_writer *writer,
-                              struct tsr_error *error);
+tsr_status tsr_config_to_gguf(const struct tsr_family *family, const void *config,
+                              tsr_gguf_writer *writer, struct tsr_error *error);
 
 #endif

@@ -1,12 +1,14 @@
 /*
  * context.c: a conversation: its settings, its memory, its prompts.
  *
- * All memory of the passes is one stack, laid out by lay_out(): first the arrays that live as long as the context, then
- * every kind of step once, at its largest. Run dry that is the plan; run on memory it is the layout, so the two agree.
+ * All memory of the passes is one stack, laid out by lay_out(): first the arrays that live as long
+ * as the context, then every kind of step once, at its largest. Run dry that is the plan; run on
+ * memory it is the layout, so the two agree.
  *
- * A user's turns are kept as text until it is known what shall come next, because a reply continues the
- * conversation, while a drawing is a sequence of its own: the last turn alone, without system text, in a fresh
- * cache. The turns before a drawing are thereby answered and leave the conversation as it was.
+ * A user's turns are kept as text until it is known what shall come next, because a reply continues
+ * the conversation, while a drawing is a sequence of its own: the last turn alone, without system
+ * text, in a fresh cache. The turns before a drawing are thereby answered and leave the
+ * conversation as it was.
  */
 #include <config.h>
 
@@ -17,11 +19,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 64, TEXT_DEFAULT = 4096, TOKENS_DEFAULT = 512, DRAW_PROMPT = 448, EMBED_ROWS = 256 };
+enum {
+    COUNT_MAX = 64,
+    TEXT_DEFAULT = 4096,
+    TOKENS_DEFAULT = 512,
+    DRAW_PROMPT = 448,
+    EMBED_ROWS = 256
+};
 
-/* ---- settings ---------------------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
-static tsr_status resolve(struct tsr_settings *s, const struct tsr_model *model, struct tsr_error *error)
+static tsr_status resolve(struct tsr_settings *s, const struct tsr_model *model,
+                          struct tsr_error *error)
 {
     const struct tsr_traits *t = &model->net.traits;
 
@@ -29,8 +38,8 @@ static tsr_status resolve(struct tsr_settings *s, const struct tsr_model *model,
     if ((s->wants & ~t->can) != 0)
         return tsr_fail(error, TSR_USAGE, "this model cannot do what is wanted of it");
     if (s->context > t->context_max)
-        return tsr_fail(error, TSR_USAGE, "a context of %zu positions; the model has at most %zu", s->context,
-                        t->context_max);
+        return tsr_fail(error, TSR_USAGE, "a context of %zu positions; the model has at most %zu",
+                        s->context, t->context_max);
     if (s->count > COUNT_MAX)
         return tsr_fail(error, TSR_USAGE, "%u pictures at once; at most %d", s->count, COUNT_MAX);
     if (!isfinite(s->temperature) || !isfinite(s->guidance) || !(s->top_p >= 0 && s->top_p <= 1))
@@ -58,8 +67,14 @@ static struct tsr_cache cache_of(const struct tsr_context *c, size_t slots, size
                               .d = t->cache_d};
 }
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 /* The two caches: of the conversation, and of the rows of a drawing. */
 static tsr_status size_caches(struct tsr_context *c, struct tsr_error *error)
@@ -67,18 +82,20 @@ static tsr_status size_caches(struct tsr_context *c, struct tsr_error *error)
     const struct tsr_traits *t = &c->model->net.traits;
     const struct tsr_settings *s = &c->settings;
     const size_t room = s->context != 0 ? s->context : smaller(t->context_max, TEXT_DEFAULT);
-    const size_t drawing = s->context != 0 ? s->context : smaller(t->context_max, t->codes + DRAW_PROMPT);
+    const size_t drawing =
+        s->context != 0 ? s->context : smaller(t->context_max, t->codes + DRAW_PROMPT);
 
     c->rows = s->guidance == 1 ? s->count : 2 * (size_t)s->count;
     c->talk = cache_of(c, (s->wants & TSR_TEXT) != 0, room);
     c->draw = cache_of(c, (s->wants & TSR_PICTURE) != 0 ? c->rows : 0, drawing);
     if ((s->wants & TSR_PICTURE) != 0 && drawing <= t->codes)
-        return tsr_fail(error, TSR_USAGE, "a context of %zu positions is too short for a picture of %zu", drawing,
+        return tsr_fail(error, TSR_USAGE,
+                        "a context of %zu positions is too short for a picture of %zu", drawing,
                         t->codes);
     return TSR_OK;
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Takes the arrays that stay, and, dry, walks through every kind of step. */
 static void lay_out(struct tsr_context *c, struct tsr_exec *e)
@@ -112,12 +129,14 @@ static void lay_out(struct tsr_context *c, struct tsr_exec *e)
     }
 }
 
-/* Bytes of the tensors that a job reads. Of an embedding only the rows looked up, unless it is the head too. */
+/* Bytes of the tensors that a job reads. Of an embedding only the rows looked up, unless it is the
+ * head too. */
 static size_t weight_bytes(const struct tsr_model *model, unsigned wants)
 {
     const size_t *part = model->part_bytes;
     const size_t panels = tsr_ceil_div(model->net.traits.vocabulary, TSR_PANEL);
-    size_t bytes = part[TSR_PART_LM] + smaller(part[TSR_PART_EMBED], part[TSR_PART_EMBED] / panels * EMBED_ROWS);
+    size_t bytes = part[TSR_PART_LM] +
+                   smaller(part[TSR_PART_EMBED], part[TSR_PART_EMBED] / panels * EMBED_ROWS);
 
     if ((wants & TSR_TEXT) != 0)
         bytes += model->tied ? part[TSR_PART_EMBED] : part[TSR_PART_HEAD];
@@ -128,8 +147,8 @@ static size_t weight_bytes(const struct tsr_model *model, unsigned wants)
     return bytes;
 }
 
-static tsr_status prepare(struct tsr_context *c, const struct tsr_model *model, const struct tsr_settings *settings,
-                          struct tsr_error *error)
+static tsr_status prepare(struct tsr_context *c, const struct tsr_model *model,
+                          const struct tsr_settings *settings, struct tsr_error *error)
 {
     static const struct tsr_settings defaults = {
         .temperature = -1, .guidance = -1, .cache_format = ~0u};
@@ -141,11 +160,12 @@ static tsr_status prepare(struct tsr_context *c, const struct tsr_model *model, 
     return status == TSR_OK ? size_caches(c, error) : status;
 }
 
-tsr_status tsr_plan_make(struct tsr_plan *plan, const tsr_model *model, const struct tsr_settings *settings,
-                         struct tsr_error *error)
+tsr_status tsr_plan_make(struct tsr_plan *plan, const tsr_model *model,
+                         const struct tsr_settings *settings, struct tsr_error *error)
 {
     struct tsr_context *c = calloc(1, sizeof *c);
-    tsr_status status = c != NULL ? prepare(c, model, settings, error) : tsr_fail(error, TSR_MEMORY, "out of memory");
+    tsr_status status = c != NULL ? prepare(c, model, settings, error)
+                                  : tsr_fail(error, TSR_MEMORY, "out of memory");
 
     if (status == TSR_OK) {
         struct tsr_exec dry = {0};
@@ -170,9 +190,11 @@ static tsr_status take_memory(struct tsr_context *c, struct tsr_error *error)
     c->talk.base = tsr_block_new(talk);
     c->draw.base = tsr_block_new(draw);
     if (c->exec.base == NULL || c->talk.base == NULL || c->draw.base == NULL)
-        return tsr_fail(error, TSR_MEMORY, "this needs %zu MiB of memory beside the model (cache %zu, buffers %zu); use "
-                        "a smaller context or fewer pictures", (talk + draw + dry.peak) >> 20, (talk + draw) >> 20,
-                        dry.peak >> 20);
+        return tsr_fail(
+            error, TSR_MEMORY,
+            "this needs %zu MiB of memory beside the model (cache %zu, buffers %zu); use "
+            "a smaller context or fewer pictures",
+            (talk + draw + dry.peak) >> 20, (talk + draw) >> 20, dry.peak >> 20);
     lay_out(c, &c->exec);
     return TSR_OK;
 }
@@ -186,14 +208,17 @@ tsr_status tsr_context_new(tsr_context **context, const tsr_model *model, tsr_po
 
     *context = NULL;
     if (able == 0)
-        return tsr_fail(error, TSR_CPU, "this CPU lacks what tessera needs: x86-64 with AVX2, FMA, F16C and BMI2, or "
-                        "AArch64");
+        return tsr_fail(
+            error, TSR_CPU,
+            "this CPU lacks what tessera needs: x86-64 with AVX2, FMA, F16C and BMI2, or "
+            "AArch64");
     c = calloc(1, sizeof *c);
     if (c == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
     status = prepare(c, model, settings, error);
     if (status == TSR_OK) {
-        const uint32_t tiers = c->settings.tiers != 0 ? c->settings.tiers : able & ~tsr_cpu_slow_tiers();
+        const uint32_t tiers =
+            c->settings.tiers != 0 ? c->settings.tiers : able & ~tsr_cpu_slow_tiers();
         c->owner = getpid();
         atomic_init(&c->cancel, 0);
         c->exec.pool = pool;
@@ -249,16 +274,21 @@ void tsr_context_free(tsr_context *c)
     free(c);
 }
 
-void tsr_cancel(tsr_context *c) { atomic_store(&c->cancel, 1); }
+void tsr_cancel(tsr_context *c)
+{
+    atomic_store(&c->cancel, 1);
+}
 
-/* ---- prompts -------------------------------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 tsr_status tsr_context_usable(const struct tsr_context *c, struct tsr_error *error)
 {
     if (c->owner != getpid())
-        return tsr_fail(error, TSR_USAGE, "this context belongs to another process; open a new one after fork");
+        return tsr_fail(error, TSR_USAGE,
+                        "this context belongs to another process; open a new one after fork");
     if (c->phase == TSR_PHASE_DEAD)
-        return tsr_fail(error, TSR_USAGE, "the context has failed or was cancelled; reset it first");
+        return tsr_fail(error, TSR_USAGE,
+                        "the context has failed or was cancelled; reset it first");
     return TSR_OK;
 }
 
@@ -287,7 +317,8 @@ tsr_status tsr_prompt_system(tsr_context *c, const char *text, struct tsr_error 
     return TSR_OK;
 }
 
-static tsr_status add_turn(struct tsr_context *c, const char *text, size_t pictures, struct tsr_error *error)
+static tsr_status add_turn(struct tsr_context *c, const char *text, size_t pictures,
+                           struct tsr_error *error)
 {
     struct tsr_turn *turns = realloc(c->turns, (c->turn_count + 1) * sizeof *turns);
     struct tsr_picture *more;
@@ -307,7 +338,8 @@ static tsr_status add_turn(struct tsr_context *c, const char *text, size_t pictu
 }
 
 /* A copy of the caller's picture, squared by the reader later. */
-static tsr_status keep_picture(struct tsr_context *c, const struct tsr_picture *picture, struct tsr_error *error)
+static tsr_status keep_picture(struct tsr_context *c, const struct tsr_picture *picture,
+                               struct tsr_error *error)
 {
     struct tsr_picture *copy = &c->pictures[c->picture_count];
     const size_t bytes = picture->width * picture->height * 3;
@@ -321,8 +353,8 @@ static tsr_status keep_picture(struct tsr_context *c, const struct tsr_picture *
     return TSR_OK;
 }
 
-tsr_status tsr_prompt_user(tsr_context *c, const char *text, const struct tsr_picture *pictures, size_t picture_count,
-                           struct tsr_error *error)
+tsr_status tsr_prompt_user(tsr_context *c, const char *text, const struct tsr_picture *pictures,
+                           size_t picture_count, struct tsr_error *error)
 {
     tsr_status status = idle(c, error);
 
@@ -341,8 +373,9 @@ tsr_status tsr_prompt_user(tsr_context *c, const char *text, const struct tsr_pi
     return status;
 }
 
-tsr_status tsr_prompt_ids(tsr_context *c, const int32_t *ids, size_t count, const struct tsr_picture *pictures,
-                          size_t picture_count, struct tsr_error *error)
+tsr_status tsr_prompt_ids(tsr_context *c, const int32_t *ids, size_t count,
+                          const struct tsr_picture *pictures, size_t picture_count,
+                          struct tsr_error *error)
 {
     tsr_status status = idle(c, error);
 
@@ -352,15 +385,16 @@ tsr_status tsr_prompt_ids(tsr_context *c, const int32_t *ids, size_t count, cons
         return tsr_fail(error, TSR_USAGE, "ids and turns cannot be mixed in one prompt");
     if (picture_count > 0 && (c->settings.wants & TSR_SEE) == 0)
         return tsr_fail(error, TSR_USAGE, "this context was not made for reading pictures");
-    return tsr_reader_add(&c->reader, c->model, ids, count, pictures, picture_count, &c->exec.kernels, c->exec.pool,
-                          error);
+    return tsr_reader_add(&c->reader, c->model, ids, count, pictures, picture_count,
+                          &c->exec.kernels, c->exec.pool, error);
 }
 
-/* ---- what comes next ------------------------------------------------------------------------------------------------- */
+/* ---- what comes next ------------------------------------------------------------------------- */
 
-/* Ids of a text, with the placeholder of each picture expanded to its rows and what stands around them. */
-static tsr_status expand(const struct tsr_context *c, const struct tsr_text *text, int add_special, int32_t **ids,
-                         size_t *count, struct tsr_error *error)
+/* Ids of a text, with the placeholder of each picture expanded to its rows and what stands around
+ * them. */
+static tsr_status expand(const struct tsr_context *c, const struct tsr_text *text, int add_special,
+                         int32_t **ids, size_t *count, struct tsr_error *error)
 {
     const struct tsr_ids *names = &c->model->ids;
     const size_t see = c->model->net.traits.see_tokens;
@@ -410,8 +444,8 @@ static tsr_status turns_to_reader(struct tsr_context *c, struct tsr_error *error
     if (status == TSR_OK)
         status = expand(c, &text, !c->begun, &ids, &count, error);
     if (status == TSR_OK)
-        status = tsr_reader_add(&c->reader, c->model, ids, count, c->pictures, c->picture_count, &c->exec.kernels,
-                                c->exec.pool, error);
+        status = tsr_reader_add(&c->reader, c->model, ids, count, c->pictures, c->picture_count,
+                                &c->exec.kernels, c->exec.pool, error);
     free(ids);
     tsr_text_free(&text);
     return status;
@@ -422,7 +456,8 @@ static tsr_status want_text(struct tsr_context *c, struct tsr_error *error)
     tsr_status status = TSR_OK;
 
     if (c->fresh) { /* the last reply ended at its limit: its last token is not in the cache yet */
-        status = tsr_reader_add(&c->reader, c->model, &c->token, 1, NULL, 0, &c->exec.kernels, c->exec.pool, error);
+        status = tsr_reader_add(&c->reader, c->model, &c->token, 1, NULL, 0, &c->exec.kernels,
+                                c->exec.pool, error);
         c->fresh = 0;
     }
     if (status == TSR_OK && c->turn_count > 0)
@@ -434,8 +469,10 @@ static tsr_status want_text(struct tsr_context *c, struct tsr_error *error)
         return tsr_fail(error, TSR_USAGE, "there is no prompt");
     if (c->reader.count - c->reader.done >= c->talk.capacity - c->used) {
         const size_t count = c->reader.count - c->reader.done;
-        return tsr_fail(error, TSR_USAGE, "the prompt takes %zu positions, %zu of the context's %zu are left; use a "
-                        "larger context or a shorter prompt", count, c->talk.capacity - c->used, c->talk.capacity);
+        return tsr_fail(error, TSR_USAGE,
+                        "the prompt takes %zu positions, %zu of the context's %zu are left; use a "
+                        "larger context or a shorter prompt",
+                        count, c->talk.capacity - c->used, c->talk.capacity);
     }
     c->begun = c->replied = 1;
     c->tokens = 0;
@@ -444,15 +481,18 @@ static tsr_status want_text(struct tsr_context *c, struct tsr_error *error)
     return TSR_OK;
 }
 
-/* The two rows of a drawing's prompt: as it is, and with all but the tokens that frame it replaced by the pad. */
-static tsr_status draw_rows(struct tsr_context *c, const int32_t *ids, size_t count, struct tsr_error *error)
+/* The two rows of a drawing's prompt: as it is, and with all but the tokens that frame it replaced
+ * by the pad. */
+static tsr_status draw_rows(struct tsr_context *c, const int32_t *ids, size_t count,
+                            struct tsr_error *error)
 {
     const struct tsr_ids *names = &c->model->ids;
 
     if (count == 0)
         return tsr_fail(error, TSR_USAGE, "there is no prompt");
     if (count + c->model->net.traits.codes > c->draw.capacity + 1)
-        return tsr_fail(error, TSR_USAGE, "the prompt takes %zu positions and the picture %zu; the context has %zu",
+        return tsr_fail(error, TSR_USAGE,
+                        "the prompt takes %zu positions and the picture %zu; the context has %zu",
                         count, c->model->net.traits.codes, c->draw.capacity);
     free(c->draw_ids);
     c->draw_ids = malloc(2 * count * sizeof *c->draw_ids);
@@ -476,14 +516,16 @@ static tsr_status want_picture(struct tsr_context *c, struct tsr_error *error)
     tsr_status status;
 
     if (c->turn_count == 0) {
-        status = draw_rows(c, c->reader.ids + c->reader.done, c->reader.count - c->reader.done, error);
+        status =
+            draw_rows(c, c->reader.ids + c->reader.done, c->reader.count - c->reader.done, error);
         c->reader.count = c->reader.done;
     } else if (c->turns[c->turn_count - 1].pictures > 0) {
         status = tsr_fail(error, TSR_USAGE, "the prompt of a drawing takes no pictures");
     } else {
         status = tsr_template_system(format, &text, "", error);
         if (status == TSR_OK)
-            status = tsr_template_user(format, &text, c->turns[c->turn_count - 1].content, 0, error);
+            status =
+                tsr_template_user(format, &text, c->turns[c->turn_count - 1].content, 0, error);
         if (status == TSR_OK)
             status = tsr_template_reply(format, &text, 1, error);
         if (status == TSR_OK)
@@ -508,6 +550,7 @@ tsr_status tsr_want(tsr_context *c, unsigned want, struct tsr_error *error)
     if (status != TSR_OK)
         return status;
     if ((want != TSR_TEXT && want != TSR_PICTURE) || (c->settings.wants & want) == 0)
-        return tsr_fail(error, TSR_USAGE, "a context is asked for text or for a picture, as it was made for");
+        return tsr_fail(error, TSR_USAGE,
+                        "a context is asked for text or for a picture, as it was made for");
     return want == TSR_TEXT ? want_text(c, error) : want_picture(c, error);
 }

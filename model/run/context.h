@@ -1,6 +1,6 @@
 /*
- * context.h: a conversation's state, shared by context.c (memory, prompts), next.c (the stream of events) and probe.c.
- * Private to model/run.
+ * context.h: a conversation's state, shared by context.c (memory, prompts), next.c (the stream of
+ * events) and probe.c. Private to model/run.
  */
 #ifndef TSR_CONTEXT_H
 #define TSR_CONTEXT_H
@@ -11,14 +11,14 @@
 
 /* What the next call of tsr_next does. */
 enum tsr_phase {
-    TSR_PHASE_IDLE,      /* prompts are taken */
-    TSR_PHASE_READ,      /* the prompt of a text */
+    TSR_PHASE_IDLE, /* prompts are taken */
+    TSR_PHASE_READ, /* the prompt of a text */
     TSR_PHASE_TEXT,
     TSR_PHASE_DRAW_READ, /* the prompt of a drawing */
     TSR_PHASE_DRAW,
-    TSR_PHASE_PAINT,     /* codes to pixels */
-    TSR_PHASE_OVER,      /* END is to be sent */
-    TSR_PHASE_DEAD       /* after an error or a cancel */
+    TSR_PHASE_PAINT, /* codes to pixels */
+    TSR_PHASE_OVER,  /* END is to be sent */
+    TSR_PHASE_DEAD   /* after an error or a cancel */
 };
 
 /* A user's turn that has not been answered yet. */
@@ -36,15 +36,15 @@ struct tsr_context {
     /* memory: one block for the stack, one for each cache */
     struct tsr_exec exec;
     struct tsr_cache talk, draw;
-    size_t rows; /* of a drawing: count, or twice that with guidance */
-    float *logits;     /* [vocabulary], or [rows, codebook] */
-    void *sampling;    /* scratch of the sample operator */
-    float *uniform;    /* [count] */
-    int32_t *picked;   /* [rows] */
-    int32_t *codes;    /* [count, codes] */
-    float *pixels;     /* [side, side, 3] */
-    uint8_t *rgb;      /* [side, side, 3] */
-    size_t fixed;      /* the stack's mark above these */
+    size_t rows;     /* of a drawing: count, or twice that with guidance */
+    float *logits;   /* [vocabulary], or [rows, codebook] */
+    void *sampling;  /* scratch of the sample operator */
+    float *uniform;  /* [count] */
+    int32_t *picked; /* [rows] */
+    int32_t *codes;  /* [count, codes] */
+    float *pixels;   /* [side, side, 3] */
+    uint8_t *rgb;    /* [side, side, 3] */
+    size_t fixed;    /* the stack's mark above these */
 
     enum tsr_phase phase;
     /* prompts */
@@ -58,10 +58,10 @@ struct tsr_context {
     int begun;                /* a user's turn is in the conversation */
     int replied;              /* the conversation ends in a reply */
     /* text */
-    int32_t token;     /* the last one, in the cache unless `fresh` */
+    int32_t token; /* the last one, in the cache unless `fresh` */
     int fresh;
-    size_t tokens;     /* of this reply */
-    const char *why;   /* it ended */
+    size_t tokens;   /* of this reply */
+    const char *why; /* it ended */
     struct tsr_utf8 utf8;
     char *bytes;
     size_t bytes_room;
@@ -71,12 +71,11 @@ struct tsr_context {
 };
 
 /*
- * The steps: each is one bounded piece of work. Run on a dry exec they plan their memory and change nothing.
- *   read    `rows` positions of the prompt into the conversation; last: and the logits after them
- *   token   the last token into the conversation, and the logits after it
- *   prompt  `rows` positions of a drawing's two rows; last: and the logits, for all pictures
- *   codes   the last code of each picture, and the logits after it
- *   paint   pixels of codes [codes] into c->rgb
+ * The steps: each is one bounded piece of work. Run on a dry exec they plan their memory and change
+ * nothing. read    `rows` positions of the prompt into the conversation; last: and the logits after
+ * them token   the last token into the conversation, and the logits after it prompt  `rows`
+ * positions of a drawing's two rows; last: and the logits, for all pictures codes   the last code
+ * of each picture, and the logits after it paint   pixels of codes [codes] into c->rgb
  */
 void tsr_step_read(struct tsr_context *c, struct tsr_exec *e, size_t rows, int last);
 void tsr_step_token(struct tsr_context *c, struct tsr_exec *e);

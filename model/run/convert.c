@@ -1,11 +1,12 @@
 /*
  * convert.c: a checkpoint folder, or another GGUF of ours, to one GGUF file.
  *
- * The family's walk lists the tensors; each is found in the source under its name there, its shape checked, its format
- * chosen. Then tensor by tensor, in slices of whole panels: read as f32, bring the rows into the order of the tile
- * (a fused matrix gives its third, a convolution goes from [c, y, x] to [y, x, c]), pack the panels of the slice in
- * parallel, write. Memory is three slices, whatever the size of the tensor. The loss is summed panel by panel in
- * order, so it does not depend on the number of threads.
+ * The family's walk lists the tensors; each is found in the source under its name there, its shape
+ * checked, its format chosen. Then tensor by tensor, in slices of whole panels: read as f32, bring
+ * the rows into the order of the tile (a fused matrix gives its third, a convolution goes from [c,
+ * y, x] to [y, x, c]), pack the panels of the slice in parallel, write. Memory is three slices,
+ * whatever the size of the tensor. The loss is summed panel by panel in order, so it does not
+ * depend on the number of threads.
  */
 #include <config.h>
 
@@ -21,9 +22,10 @@ enum {
     SHORT_K = 64            /* rows shorter than a t8 block gain nothing from it and stay f16 */
 };
 
-const char *const tsr_part_names[TSR_PARTS] = {"lm", "embed", "head", "see", "draw-head", "decoder", "encoder"};
+const char *const tsr_part_names[TSR_PARTS] = {"lm",        "embed",   "head",   "see",
+                                               "draw-head", "decoder", "encoder"};
 
-/* ---- what will be written -------------------------------------------------------------------------------------- */
+/* ---- what will be written -------------------------------------------------------------------- */
 
 static size_t squeeze(size_t out[8], const struct tsr_checkpoint_tensor *tensor)
 {
@@ -35,7 +37,8 @@ static size_t squeeze(size_t out[8], const struct tsr_checkpoint_tensor *tensor)
     return dims;
 }
 
-static const struct tsr_checkpoint_tensor *source_tensor(const struct tsr_convert *c, const struct tsr_slot *slot)
+static const struct tsr_checkpoint_tensor *source_tensor(const struct tsr_convert *c,
+                                                         const struct tsr_slot *slot)
 {
     return tsr_checkpoint_find(c->checkpoint, c->official ? slot->official : slot->library);
 }
@@ -57,14 +60,17 @@ static tsr_status check_shape(const struct tsr_convert *c, const struct tsr_slot
     for (size_t i = 0; i < slot->dims; i++) {
         const size_t expect = slot->shape[i] * (i == 0 ? (size_t)thirds(c, slot) : 1);
         same = same && shape[i] == expect;
-        used += snprintf(wants + used, sizeof wants - (size_t)used, "%s%zu", i > 0 ? " x " : "", expect);
+        used += snprintf(wants + used, sizeof wants - (size_t)used, "%s%zu", i > 0 ? " x " : "",
+                         expect);
     }
     used = 0;
     for (size_t i = 0; i < dims && i < 5; i++)
-        used += snprintf(has + used, sizeof has - (size_t)used, "%s%zu", i > 0 ? " x " : "", shape[i]);
+        used +=
+            snprintf(has + used, sizeof has - (size_t)used, "%s%zu", i > 0 ? " x " : "", shape[i]);
     if (same)
         return TSR_OK;
-    return tsr_fail(error, TSR_MALFORMED, "tensor %.80s is %s; config.json asks for %s", tensor->name, has, wants);
+    return tsr_fail(error, TSR_MALFORMED, "tensor %.80s is %s; config.json asks for %s",
+                    tensor->name, has, wants);
 }
 
 static uint32_t choose(const struct tsr_convert *c, const struct tsr_slot *slot)
@@ -88,10 +94,11 @@ static tsr_status note(void *data, const struct tsr_slot *slot, struct tsr_error
 
     if (c->checkpoint != NULL) {
         const struct tsr_checkpoint_tensor *tensor = source_tensor(c, slot);
-        if (tensor == NULL && slot->optional)
+        if (tensor == NULL && slot->kind == TSR_ROW_LINEAR_OPTIONAL)
             return TSR_OK;
         if (tensor == NULL)
-            return tsr_fail(error, TSR_MALFORMED, "tensor %s is missing", c->official ? slot->official : slot->library);
+            return tsr_fail(error, TSR_MALFORMED, "tensor %s is missing",
+                            c->official ? slot->official : slot->library);
         const tsr_status status = check_shape(c, slot, tensor, error);
         if (status != TSR_OK)
             return status;
@@ -114,7 +121,7 @@ static tsr_status note(void *data, const struct tsr_slot *slot, struct tsr_error
     return TSR_OK;
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------------------ */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static tsr_status write_ids(struct tsr_convert *c, struct tsr_error *error)
 {
@@ -123,9 +130,12 @@ static tsr_status write_ids(struct tsr_convert *c, struct tsr_error *error)
         const char *key;
         int32_t id;
     } keys[] = {
-        {"tokenizer.ggml.bos_token_id", ids->begin},     {"tokenizer.ggml.eos_token_id", ids->end},
-        {"tokenizer.ggml.padding_token_id", ids->pad},   {"tessera.picture.placeholder", ids->picture},
-        {"tessera.picture.begin", ids->picture_begin},   {"tessera.picture.end", ids->picture_end},
+        {"tokenizer.ggml.bos_token_id", ids->begin},
+        {"tokenizer.ggml.eos_token_id", ids->end},
+        {"tokenizer.ggml.padding_token_id", ids->pad},
+        {"tessera.picture.placeholder", ids->picture},
+        {"tessera.picture.begin", ids->picture_begin},
+        {"tessera.picture.end", ids->picture_end},
         {"tessera.picture.min_side", (int32_t)c->model->rule.min_side},
     };
     tsr_status status = TSR_OK;
@@ -142,36 +152,43 @@ static tsr_status write_metadata(struct tsr_convert *c, struct tsr_error *error)
     tsr_gguf_writer *w = c->writer;
     tsr_status status;
 
-    if ((status = tsr_gguf_set_string(w, "general.architecture", family, strlen(family), error)) != TSR_OK ||
-        (status = tsr_gguf_set_string(w, "general.name", m->name, strlen(m->name), error)) != TSR_OK ||
+    if ((status = tsr_gguf_set_string(w, "general.architecture", family, strlen(family), error)) !=
+            TSR_OK ||
+        (status = tsr_gguf_set_string(w, "general.name", m->name, strlen(m->name), error)) !=
+            TSR_OK ||
         (status = tsr_config_to_gguf(m->net.family, m->config, w, error)) != TSR_OK ||
         (status = tsr_tokenizer_store(m->tokenizer, w, error)) != TSR_OK ||
-        (status = tsr_template_store(&m->format, w, error)) != TSR_OK || (status = write_ids(c, error)) != TSR_OK ||
-        (status = tsr_gguf_set_numbers(w, "tessera.picture.background", TSR_GGUF_U8, m->rule.background, 3, error)) !=
-            TSR_OK ||
-        (status = tsr_gguf_set_numbers(w, "tessera.picture.mean", TSR_GGUF_F32, m->rule.mean, 3, error)) != TSR_OK ||
-        (status = tsr_gguf_set_numbers(w, "tessera.picture.std", TSR_GGUF_F32, m->rule.std, 3, error)) != TSR_OK)
+        (status = tsr_template_store(&m->format, w, error)) != TSR_OK ||
+        (status = write_ids(c, error)) != TSR_OK ||
+        (status = tsr_gguf_set_numbers(w, "tessera.picture.background", TSR_GGUF_U8,
+                                       m->rule.background, 3, error)) != TSR_OK ||
+        (status = tsr_gguf_set_numbers(w, "tessera.picture.mean", TSR_GGUF_F32, m->rule.mean, 3,
+                                       error)) != TSR_OK ||
+        (status = tsr_gguf_set_numbers(w, "tessera.picture.std", TSR_GGUF_F32, m->rule.std, 3,
+                                       error)) != TSR_OK)
         return status;
     return tsr_gguf_set_f32(w, "tessera.guidance", m->guidance, error);
 }
 
-/* ---- one tensor ------------------------------------------------------------------------------------------------------ */
+/* ---- one tensor ------------------------------------------------------------------------------ */
 
 /* The slice being packed: rows first .. first + count of a slot. */
 struct slice {
     const struct tsr_convert *c;
     const struct tsr_slot *slot;
     uint32_t format;
-    size_t count, k, row; /* rows; k of the tile; floats of a source row */
-    int permute;          /* the source is [c, y, x] */
+    size_t count, k, row;         /* rows; k of the tile; floats of a source row */
+    int permute;                  /* the source is [c, y, x] */
     struct tsr_tile_loss *losses; /* [panels] */
     tsr_status *statuses;         /* [panels] */
 };
 
-/* One row from the order of the source, [c, y, x] or [y, x, c], to that of the tile, [y, x, c padded]. */
+/* One row from the order of the source, [c, y, x] or [y, x, c], to that of the tile, [y, x, c
+ * padded]. */
 static void order_row(const struct slice *s, const float *from, float *to)
 {
-    const size_t taps = s->slot->conv_size * s->slot->conv_size, cin = s->slot->cin, padded = s->k / taps;
+    const size_t taps = s->slot->conv_size * s->slot->conv_size, cin = s->slot->cin,
+                 padded = s->k / taps;
 
     memset(to, 0, s->k * sizeof *to);
     for (size_t t = 0; t < taps; t++)
@@ -187,14 +204,16 @@ static void pack_panels(const void *args, size_t begin, size_t end)
     const size_t bytes = tsr_panel_bytes(s->format, s->k);
 
     for (size_t p = begin; p < end; p++) {
-        const size_t first = p * TSR_PANEL, left = s->count - first, n = left < TSR_PANEL ? left : TSR_PANEL;
+        const size_t first = p * TSR_PANEL, left = s->count - first,
+                     n = left < TSR_PANEL ? left : TSR_PANEL;
         const float *rows = s->c->wide + first * s->row;
         if (!ordered) {
             for (size_t r = 0; r < n; r++)
                 order_row(s, rows + r * s->row, s->c->rows + (first + r) * s->k);
             rows = s->c->rows + first * s->k;
         }
-        s->statuses[p] = tsr_tile_pack(s->c->tile + p * bytes, s->format, rows, n, s->k, &s->losses[p], NULL);
+        s->statuses[p] =
+            tsr_tile_pack(s->c->tile + p * bytes, s->format, rows, n, s->k, &s->losses[p], NULL);
     }
 }
 
@@ -205,11 +224,14 @@ static tsr_status read_rows(struct slice *s, const struct tsr_checkpoint_tensor 
     const struct tsr_convert *c = s->c;
 
     if (from != NULL) {
-        const size_t skip = s->slot->third > 0 && c->official ? (size_t)s->slot->third * s->slot->n : 0;
-        return tsr_checkpoint_read(c->checkpoint, from, (skip + first) * s->row, s->count * s->row, c->wide, error);
+        const size_t skip =
+            s->slot->third > 0 && c->official ? (size_t)s->slot->third * s->slot->n : 0;
+        return tsr_checkpoint_read(c->checkpoint, from, (skip + first) * s->row, s->count * s->row,
+                                   c->wide, error);
     }
     struct tsr_tile tile = tsr_gguf_tensor(c->model->file, s->slot->name)->tile;
-    const size_t padded = tile.k / (s->slot->kind == TSR_ROW_CONV ? s->slot->conv_size * s->slot->conv_size : 1);
+    const size_t padded =
+        tile.k / (s->slot->kind == TSR_ROW_CONV ? s->slot->conv_size * s->slot->conv_size : 1);
     tile.data = (const char *)tile.data + first / TSR_PANEL * tsr_panel_bytes(tile.format, tile.k);
     tile.n = s->count;
     if (s->slot->kind != TSR_ROW_CONV || padded == s->slot->cin) {
@@ -230,19 +252,23 @@ static tsr_status pack_slice(struct slice *s, struct tsr_tile_loss *loss, struct
     tsr_pool_run(s->c->pool, pack_panels, s, panels);
     for (size_t p = 0; p < panels; p++) {
         if (s->statuses[p] != TSR_OK)
-            return tsr_fail(error, s->statuses[p], "tensor %s holds numbers that are not finite", s->slot->name);
+            return tsr_fail(error, s->statuses[p], "tensor %s holds numbers that are not finite",
+                            s->slot->name);
         loss->value2 += s->losses[p].value2;
         loss->error2 += s->losses[p].error2;
         if (loss->error_max < s->losses[p].error_max)
             loss->error_max = s->losses[p].error_max;
     }
-    return tsr_gguf_data(s->c->writer, s->c->tile, panels * tsr_panel_bytes(s->format, s->k), error);
+    return tsr_gguf_data(s->c->writer, s->c->tile, panels * tsr_panel_bytes(s->format, s->k),
+                         error);
 }
 
-static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_tile_loss *loss, struct tsr_error *error)
+static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_tile_loss *loss,
+                               struct tsr_error *error)
 {
     const struct tsr_slot *slot = &c->slots[index];
-    const struct tsr_checkpoint_tensor *from = c->checkpoint != NULL ? source_tensor(c, slot) : NULL;
+    const struct tsr_checkpoint_tensor *from =
+        c->checkpoint != NULL ? source_tensor(c, slot) : NULL;
     struct slice s = {.c = c,
                       .slot = slot,
                       .format = c->formats[index],
@@ -250,8 +276,10 @@ static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_t
                       .row = slot->k,
                       .permute = from != NULL};
     /* the widest order of a row: channels padded to groups */
-    const size_t widest = tsr_slot_k(slot, TSR_T8), fit = SLICE_BYTES / (widest * sizeof(float)) / TSR_PANEL;
-    const size_t step = (fit > 0 ? fit : 1) * TSR_PANEL, most = step < slot->n ? step : tsr_round_up(slot->n, TSR_PANEL);
+    const size_t widest = tsr_slot_k(slot, TSR_T8),
+                 fit = SLICE_BYTES / (widest * sizeof(float)) / TSR_PANEL;
+    const size_t step = (fit > 0 ? fit : 1) * TSR_PANEL,
+                 most = step < slot->n ? step : tsr_round_up(slot->n, TSR_PANEL);
     tsr_status status = TSR_OK;
 
     c->wide = calloc(most, widest * sizeof(float));
@@ -259,7 +287,8 @@ static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_t
     c->tile = tsr_block_new(most / TSR_PANEL * tsr_panel_bytes(s.format, s.k));
     s.losses = calloc(most / TSR_PANEL, sizeof *s.losses);
     s.statuses = calloc(most / TSR_PANEL, sizeof *s.statuses);
-    if (c->wide == NULL || c->rows == NULL || c->tile == NULL || s.losses == NULL || s.statuses == NULL)
+    if (c->wide == NULL || c->rows == NULL || c->tile == NULL || s.losses == NULL ||
+        s.statuses == NULL)
         status = tsr_fail(error, TSR_MEMORY, "out of memory");
     for (size_t first = 0; first < slot->n && status == TSR_OK; first += step) {
         s.count = slot->n - first < step ? slot->n - first : step;
@@ -276,7 +305,8 @@ static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_t
 }
 
 /* Small tensors that stay f32, row-major. */
-static tsr_status convert_plain(struct tsr_convert *c, size_t index, struct tsr_tile_loss *loss, struct tsr_error *error)
+static tsr_status convert_plain(struct tsr_convert *c, size_t index, struct tsr_tile_loss *loss,
+                                struct tsr_error *error)
 {
     const struct tsr_slot *slot = &c->slots[index];
     const size_t count = slot->n * slot->k;
@@ -295,7 +325,8 @@ static tsr_status convert_plain(struct tsr_convert *c, size_t index, struct tsr_
     for (size_t i = 0; i < count && status == TSR_OK; i++) {
         loss->value2 += (double)values[i] * values[i];
         if (!(values[i] - values[i] == 0))
-            status = tsr_fail(error, TSR_MALFORMED, "tensor %s holds numbers that are not finite", slot->name);
+            status = tsr_fail(error, TSR_MALFORMED, "tensor %s holds numbers that are not finite",
+                              slot->name);
     }
     if (status == TSR_OK)
         status = tsr_gguf_data(c->writer, values, count * sizeof *values, error);
@@ -303,7 +334,7 @@ static tsr_status convert_plain(struct tsr_convert *c, size_t index, struct tsr_
     return status;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static tsr_status declare(struct tsr_convert *c, struct tsr_error *error)
 {
@@ -311,14 +342,14 @@ static tsr_status declare(struct tsr_convert *c, struct tsr_error *error)
 
     for (size_t i = 0; i < c->count && status == TSR_OK; i++) {
         const struct tsr_slot *slot = &c->slots[i];
-        status = tsr_gguf_declare(c->writer, slot->name, c->formats[i], slot->n, tsr_slot_k(slot, c->formats[i]),
-                                  tsr_slot_plain(slot), error);
+        status = tsr_gguf_declare(c->writer, slot->name, c->formats[i], slot->n,
+                                  tsr_slot_k(slot, c->formats[i]), tsr_slot_plain(slot), error);
     }
     return status;
 }
 
-static tsr_status report(const struct tsr_convert *c, size_t index, const struct tsr_tile_loss *loss,
-                         struct tsr_error *error)
+static tsr_status report(const struct tsr_convert *c, size_t index,
+                         const struct tsr_tile_loss *loss, struct tsr_error *error)
 {
     const struct tsr_slot *slot = &c->slots[index];
     struct tsr_convert_report r = {.tensor = slot->name,
@@ -340,12 +371,14 @@ static tsr_status write_file(struct tsr_convert *c, const char *path, struct tsr
 {
     tsr_status status = tsr_gguf_writer_new(&c->writer, path, error);
 
-    if (status != TSR_OK || (status = write_metadata(c, error)) != TSR_OK || (status = declare(c, error)) != TSR_OK ||
+    if (status != TSR_OK || (status = write_metadata(c, error)) != TSR_OK ||
+        (status = declare(c, error)) != TSR_OK ||
         (status = tsr_gguf_begin(c->writer, error)) != TSR_OK)
         return status;
     for (size_t i = 0; i < c->count && status == TSR_OK; i++) {
         struct tsr_tile_loss loss = {0};
-        status = tsr_slot_plain(&c->slots[i]) ? convert_plain(c, i, &loss, error) : convert_tile(c, i, &loss, error);
+        status = tsr_slot_plain(&c->slots[i]) ? convert_plain(c, i, &loss, error)
+                                              : convert_tile(c, i, &loss, error);
         if (status == TSR_OK)
             status = report(c, i, &loss, error);
     }
@@ -353,7 +386,8 @@ static tsr_status write_file(struct tsr_convert *c, const char *path, struct tsr
 }
 
 /* Opens the source: a folder, or a GGUF file of ours, which must not be the target. */
-static tsr_status open_source(struct tsr_convert *c, const char *source, const char *path, struct tsr_error *error)
+static tsr_status open_source(struct tsr_convert *c, const char *source, const char *path,
+                              struct tsr_error *error)
 {
     struct stat in, out;
 
@@ -361,7 +395,8 @@ static tsr_status open_source(struct tsr_convert *c, const char *source, const c
         return tsr_fail(error, TSR_IO, "%s: cannot be opened", source);
     if (S_ISDIR(in.st_mode)) {
         c->model = calloc(1, sizeof *c->model);
-        return c->model != NULL ? tsr_source_folder(c, source, error) : tsr_fail(error, TSR_MEMORY, "out of memory");
+        return c->model != NULL ? tsr_source_folder(c, source, error)
+                                : tsr_fail(error, TSR_MEMORY, "out of memory");
     }
     if (stat(path, &out) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return tsr_fail(error, TSR_USAGE, "%s: source and target are the same file", path);
@@ -377,8 +412,8 @@ static tsr_status check_options(const struct tsr_convert_options *o, struct tsr_
     return bad ? tsr_fail(error, TSR_USAGE, "unknown format of matrices") : TSR_OK;
 }
 
-tsr_status tsr_convert(const char *source, const char *path, const struct tsr_convert_options *options,
-                       struct tsr_error *error)
+tsr_status tsr_convert(const char *source, const char *path,
+                       const struct tsr_convert_options *options, struct tsr_error *error)
 {
     struct tsr_convert c = {.options = options};
     struct tsr_walk walk = {.visit = note, .data = &c, .error = error, .status = TSR_OK};

@@ -1,5 +1,6 @@
 /*
- * convert.h: the state of a conversion, shared by source.c (what a folder says) and convert.c (tensors). Private.
+ * convert.h: the state of a conversion, shared by source.c (what a folder says) and convert.c
+ * (tensors). Private.
  */
 #ifndef TSR_CONVERT_H
 #define TSR_CONVERT_H
@@ -23,7 +24,8 @@ struct tsr_convert {
 };
 
 /* Reads everything but the tensors of a Hugging Face folder into convert->model. */
-tsr_status tsr_source_folder(struct tsr_convert *convert, const char *folder, struct tsr_error *error);
+tsr_status tsr_source_folder(struct tsr_convert *convert, const char *folder,
+                             struct tsr_error *error);
 
 /* folder/name; the caller frees it. */
 char *tsr_path_join(const char *folder, const char *name);

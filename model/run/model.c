@@ -1,9 +1,10 @@
 /*
- * model.c: opening a model: a mapped GGUF file whose every number and tensor is checked against the family's tables
- * before anything uses it.
+ * model.c: opening a model: a mapped GGUF file whose every number and tensor is checked against the
+ * family's tables before anything uses it.
  *
- * The order: architecture, configuration, tensors (present, right kind, shape and format), tokenizer, special ids.
- * Nothing of the tensors' data is read, so opening costs what the header costs.
+ * The order: architecture, configuration, tensors (present, right kind, shape and format),
+ * tokenizer, special ids. Nothing of the tensors' data is read, so opening costs what the header
+ * costs.
  */
 #include <config.h>
 
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tensors ------------------------------------------------------------------------------------------------ */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 size_t tsr_slot_k(const struct tsr_slot *slot, uint32_t format)
 {
@@ -80,16 +81,18 @@ static tsr_status load_tensor(void *data, const struct tsr_slot *slot, struct ts
     struct tsr_model *model = data;
     const struct tsr_tensor *tensor = tsr_gguf_tensor(model->file, slot->name);
 
-    if (tensor == NULL && slot->optional)
+    if (tensor == NULL && slot->kind == TSR_ROW_LINEAR_OPTIONAL)
         return TSR_OK;
     if (tensor == NULL)
         return tsr_fail(error, TSR_MALFORMED, "tensor %s is missing", slot->name);
     const size_t k = tsr_slot_k(slot, tensor->tile.format);
     if (tensor->tile.n != slot->n || tensor->tile.k != k)
-        return tsr_fail(error, TSR_MALFORMED, "tensor %s is %zu x %zu; the configuration asks for %zu x %zu",
-                        slot->name, tensor->tile.n, tensor->tile.k, slot->n, k);
+        return tsr_fail(error, TSR_MALFORMED,
+                        "tensor %s is %zu x %zu; the configuration asks for %zu x %zu", slot->name,
+                        tensor->tile.n, tensor->tile.k, slot->n, k);
     if (tensor->plain != tsr_slot_plain(slot) || !tsr_slot_takes(slot, tensor->tile.format))
-        return tsr_fail(error, TSR_MALFORMED, "tensor %s has a format (%s, %s) that does not suit it", slot->name,
+        return tsr_fail(error, TSR_MALFORMED,
+                        "tensor %s has a format (%s, %s) that does not suit it", slot->name,
                         tsr_format_name(tensor->tile.format), tensor->plain ? "plain" : "tile");
     bind(slot, tensor);
     model->part_bytes[slot->part] += tensor->bytes;
@@ -98,9 +101,10 @@ static tsr_status load_tensor(void *data, const struct tsr_slot *slot, struct ts
     return TSR_OK;
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------------ */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
-static tsr_status find_family(const tsr_gguf *file, const struct tsr_family **family, struct tsr_error *error)
+static tsr_status find_family(const tsr_gguf *file, const struct tsr_family **family,
+                              struct tsr_error *error)
 {
     struct tsr_slice name;
     tsr_status status = tsr_gguf_string(file, "general.architecture", &name, error);
@@ -109,7 +113,8 @@ static tsr_status find_family(const tsr_gguf *file, const struct tsr_family **fa
         return status;
     for (size_t i = 0; i < tsr_family_count; i++) {
         *family = tsr_families[i];
-        if (strlen((*family)->name) == name.bytes && memcmp((*family)->name, name.text, name.bytes) == 0)
+        if (strlen((*family)->name) == name.bytes &&
+            memcmp((*family)->name, name.text, name.bytes) == 0)
             return TSR_OK;
     }
     return tsr_fail(error, TSR_UNSUPPORTED, "architecture %.*s is not supported; supported: janus",
@@ -142,8 +147,8 @@ static tsr_status load_ids(struct tsr_model *model, struct tsr_error *error)
 }
 
 /* `count` numbers of one type into `out`. */
-static tsr_status numbers(const tsr_gguf *file, const char *key, enum tsr_gguf_type type, size_t size, size_t count,
-                          void *out, struct tsr_error *error)
+static tsr_status numbers(const tsr_gguf *file, const char *key, enum tsr_gguf_type type,
+                          size_t size, size_t count, void *out, struct tsr_error *error)
 {
     enum tsr_gguf_type found;
     const void *data;
@@ -166,12 +171,16 @@ static tsr_status load_rule(struct tsr_model *model, struct tsr_error *error)
     tsr_status status;
 
     rule->size = model->net.traits.see_side;
-    if ((status = tsr_gguf_u64(model->file, "tessera.picture.min_side", 1, rule->size, &min_side, error)) != TSR_OK ||
-        (status = numbers(model->file, "tessera.picture.background", TSR_GGUF_U8, 1, 3, rule->background, error)) !=
-            TSR_OK ||
-        (status = numbers(model->file, "tessera.picture.mean", TSR_GGUF_F32, 4, 3, rule->mean, error)) != TSR_OK ||
-        (status = numbers(model->file, "tessera.picture.std", TSR_GGUF_F32, 4, 3, rule->std, error)) != TSR_OK ||
-        (status = tsr_gguf_f64(model->file, "tessera.guidance", 0, 1000, &guidance, error)) != TSR_OK)
+    if ((status = tsr_gguf_u64(model->file, "tessera.picture.min_side", 1, rule->size, &min_side,
+                               error)) != TSR_OK ||
+        (status = numbers(model->file, "tessera.picture.background", TSR_GGUF_U8, 1, 3,
+                          rule->background, error)) != TSR_OK ||
+        (status = numbers(model->file, "tessera.picture.mean", TSR_GGUF_F32, 4, 3, rule->mean,
+                          error)) != TSR_OK ||
+        (status = numbers(model->file, "tessera.picture.std", TSR_GGUF_F32, 4, 3, rule->std,
+                          error)) != TSR_OK ||
+        (status = tsr_gguf_f64(model->file, "tessera.guidance", 0, 1000, &guidance, error)) !=
+            TSR_OK)
         return status;
     rule->min_side = (size_t)min_side;
     model->guidance = (float)guidance;
@@ -194,7 +203,7 @@ static tsr_status load_name(struct tsr_model *model, struct tsr_error *error)
     return model->name != NULL ? TSR_OK : tsr_fail(error, TSR_MEMORY, "out of memory");
 }
 
-/* ---- open -------------------------------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 static tsr_status load_network(struct tsr_model *model, struct tsr_error *error)
 {
@@ -208,7 +217,8 @@ static tsr_status load_network(struct tsr_model *model, struct tsr_error *error)
     model->weights = calloc(1, family->weights_bytes);
     if (model->config == NULL || model->weights == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
-    model->net = (struct tsr_net){.family = family, .config = model->config, .weights = model->weights};
+    model->net =
+        (struct tsr_net){.family = family, .config = model->config, .weights = model->weights};
     status = tsr_config_from_gguf(family, model->file, model->config, error);
     if (status != TSR_OK)
         return status;
@@ -221,19 +231,21 @@ static tsr_status load_network(struct tsr_model *model, struct tsr_error *error)
     model->net.inv_freq = calloc(model->net.traits.cache_d / 2, sizeof(float));
     if (model->net.inv_freq == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
-    tsr_rope_frequencies(model->net.inv_freq, model->net.traits.cache_d, family->rope_theta(model->config));
+    tsr_rope_frequencies(model->net.inv_freq, model->net.traits.cache_d,
+                         family->rope_theta(model->config));
     return TSR_OK;
 }
 
-static tsr_status load(struct tsr_model *model, const char *path, const struct tsr_model_options *options,
-                       struct tsr_error *error)
+static tsr_status load(struct tsr_model *model, const char *path,
+                       const struct tsr_model_options *options, struct tsr_error *error)
 {
     tsr_status status = tsr_gguf_open(&model->file, path, options->load, options->verify, error);
 
     if (status != TSR_OK || (status = load_network(model, error)) != TSR_OK ||
         (status = tsr_tokenizer_load(&model->tokenizer, model->file, error)) != TSR_OK ||
         (status = tsr_template_load(&model->format, model->file, error)) != TSR_OK ||
-        (status = load_ids(model, error)) != TSR_OK || (status = load_rule(model, error)) != TSR_OK ||
+        (status = load_ids(model, error)) != TSR_OK ||
+        (status = load_rule(model, error)) != TSR_OK ||
         (status = load_name(model, error)) != TSR_OK)
         return status;
     if (tsr_tokenizer_size(model->tokenizer) > model->net.traits.vocabulary)
@@ -242,8 +254,8 @@ static tsr_status load(struct tsr_model *model, const char *path, const struct t
     return TSR_OK;
 }
 
-tsr_status tsr_model_open(tsr_model **model, const char *path, const struct tsr_model_options *options,
-                          struct tsr_error *error)
+tsr_status tsr_model_open(tsr_model **model, const char *path,
+                          const struct tsr_model_options *options, struct tsr_error *error)
 {
     static const struct tsr_model_options plain;
     tsr_status status;
@@ -273,9 +285,18 @@ void tsr_model_close(tsr_model *model)
     free(model);
 }
 
-const tsr_gguf *tsr_model_file(const tsr_model *model) { return model->file; }
-size_t tsr_model_width(const tsr_model *model) { return model->net.traits.width; }
-size_t tsr_model_codebook(const tsr_model *model) { return model->net.traits.codebook; }
+const tsr_gguf *tsr_model_file(const tsr_model *model)
+{
+    return model->file;
+}
+size_t tsr_model_width(const tsr_model *model)
+{
+    return model->net.traits.width;
+}
+size_t tsr_model_codebook(const tsr_model *model)
+{
+    return model->net.traits.codebook;
+}
 
 void tsr_model_describe(const tsr_model *model, struct tsr_model_info *info)
 {
@@ -293,10 +314,10 @@ void tsr_model_describe(const tsr_model *model, struct tsr_model_info *info)
                                     .guidance_default = model->guidance};
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
-tsr_status tsr_tokenize(const tsr_model *model, const char *text, size_t bytes, int add_special, int32_t **ids,
-                        size_t *count, struct tsr_error *error)
+tsr_status tsr_tokenize(const tsr_model *model, const char *text, size_t bytes, int add_special,
+                        int32_t **ids, size_t *count, struct tsr_error *error)
 {
     struct tsr_text plain = {0};
     tsr_status status = tsr_text_add(&plain, text, bytes, TSR_SPAN_TEMPLATE, error);
@@ -307,8 +328,8 @@ tsr_status tsr_tokenize(const tsr_model *model, const char *text, size_t bytes, 
     return status;
 }
 
-tsr_status tsr_detokenize(const tsr_model *model, const int32_t *ids, size_t count, int skip_special, char **text,
-                          size_t *bytes, struct tsr_error *error)
+tsr_status tsr_detokenize(const tsr_model *model, const int32_t *ids, size_t count,
+                          int skip_special, char **text, size_t *bytes, struct tsr_error *error)
 {
     return tsr_tokenizer_decode(model->tokenizer, ids, count, skip_special, text, bytes, error);
 }

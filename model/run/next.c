@@ -1,18 +1,21 @@
 /*
- * next.c: the stream of events. Each call does one bounded step (steps.c), so that a caller can show progress, stream text
- * and cancel between steps; a cancel within a step lets its operators fall through (blocks/exec.h).
+ * next.c: the stream of events. Each call does one bounded step (steps.c), so that a caller can
+ * show progress, stream text and cancel between steps; a cancel within a step lets its operators
+ * fall through (blocks/exec.h).
  *
- * A token or code is sampled and told at once; it goes into the cache at the start of the next call. So a reply that ends
- * by its own end token costs no step for it, and one that ends at its limit keeps its last token for the turn
- * that follows.
+ * A token or code is sampled and told at once; it goes into the cache at the start of the next
+ * call. So a reply that ends by its own end token costs no step for it, and one that ends at its
+ * limit keeps its last token for the turn that follows.
  */
 #include "run/context.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Samples `count` indices from the logits [rows, k]; the rows past `count` are those without the prompt. */
-static void pick(struct tsr_context *c, size_t count, size_t k, int guided, float temperature, uint32_t position)
+/* Samples `count` indices from the logits [rows, k]; the rows past `count` are those without the
+ * prompt. */
+static void pick(struct tsr_context *c, size_t count, size_t k, int guided, float temperature,
+                 uint32_t position)
 {
     for (size_t i = 0; i < count; i++)
         c->uniform[i] = tsr_random(c->settings.seed + i, position, 0);
@@ -35,7 +38,7 @@ static float temperature_or(const struct tsr_context *c, float fallback)
     return c->settings.temperature < 0 ? fallback : c->settings.temperature;
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static tsr_status read_prompt(struct tsr_context *c, struct tsr_event *event)
 {
@@ -54,7 +57,8 @@ static tsr_status read_prompt(struct tsr_context *c, struct tsr_event *event)
 }
 
 /* The bytes of a token as whole characters; last: also what was held back. */
-static tsr_status spell(struct tsr_context *c, int last, struct tsr_event *event, struct tsr_error *error)
+static tsr_status spell(struct tsr_context *c, int last, struct tsr_event *event,
+                        struct tsr_error *error)
 {
     const tsr_tokenizer *tokenizer = c->model->tokenizer;
     struct tsr_slice slice = {"", 0};
@@ -69,7 +73,8 @@ static tsr_status spell(struct tsr_context *c, int last, struct tsr_event *event
         c->bytes = more;
         c->bytes_room = room;
     }
-    *event = (struct tsr_event){.kind = TSR_EVENT_TEXT, .text = c->bytes, .token = c->token, .step = c->tokens};
+    *event = (struct tsr_event){
+        .kind = TSR_EVENT_TEXT, .text = c->bytes, .token = c->token, .step = c->tokens};
     event->bytes = tsr_utf8_feed(&c->utf8, slice.text, slice.bytes, last, c->bytes);
     return TSR_OK;
 }
@@ -87,7 +92,8 @@ static tsr_status end(struct tsr_context *c, struct tsr_event *event)
     return TSR_OK;
 }
 
-static tsr_status write_text(struct tsr_context *c, struct tsr_event *event, struct tsr_error *error)
+static tsr_status write_text(struct tsr_context *c, struct tsr_event *event,
+                             struct tsr_error *error)
 {
     if (c->fresh) {
         tsr_step_token(c, &c->exec);
@@ -110,7 +116,7 @@ static tsr_status write_text(struct tsr_context *c, struct tsr_event *event, str
     return spell(c, full, event, error);
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static tsr_status read_draw_prompt(struct tsr_context *c, struct tsr_event *event)
 {
@@ -120,7 +126,8 @@ static tsr_status read_draw_prompt(struct tsr_context *c, struct tsr_event *even
     c->draw_done += rows;
     if (rows == left)
         c->phase = TSR_PHASE_DRAW;
-    *event = (struct tsr_event){.kind = TSR_EVENT_PROMPT, .step = c->draw_done, .steps = c->draw_count};
+    *event =
+        (struct tsr_event){.kind = TSR_EVENT_PROMPT, .step = c->draw_done, .steps = c->draw_count};
     return TSR_OK;
 }
 
@@ -164,7 +171,7 @@ static tsr_status paint(struct tsr_context *c, struct tsr_event *event)
     return TSR_OK;
 }
 
-/* ---- the stream ------------------------------------------------------------------------------------------------------ */
+/* ---- the stream ------------------------------------------------------------------------------ */
 
 static tsr_status step(struct tsr_context *c, struct tsr_event *event, struct tsr_error *error)
 {
@@ -200,7 +207,8 @@ tsr_status tsr_next(tsr_context *c, struct tsr_event *event, struct tsr_error *e
     return status;
 }
 
-tsr_status tsr_preview(tsr_context *c, size_t index, struct tsr_picture *picture, struct tsr_error *error)
+tsr_status tsr_preview(tsr_context *c, size_t index, struct tsr_picture *picture,
+                       struct tsr_error *error)
 {
     const struct tsr_traits *t = &c->model->net.traits;
     const size_t mark = tsr_mark(&c->exec), side = t->picture_side;

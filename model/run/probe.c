@@ -1,6 +1,7 @@
 /*
- * probe.c: the inside of a model, for comparing a conversion with its reference. A probe has a cache and a stack of its own
- * and leaves the context's conversation alone; it uses its kernels and threads, and the same passes.
+ * probe.c: the inside of a model, for comparing a conversion with its reference. A probe has a
+ * cache and a stack of its own and leaves the context's conversation alone; it uses its kernels and
+ * threads, and the same passes.
  */
 #include "run/context.h"
 
@@ -10,8 +11,8 @@
 enum { HEAD_ROWS = 16 }; /* rows of logits computed at once */
 
 /* A stack of the size that `pass` needs dry, then the pass. */
-static tsr_status with_stack(struct tsr_context *c, void (*pass)(struct tsr_exec *e, void *data), void *data,
-                             struct tsr_error *error)
+static tsr_status with_stack(struct tsr_context *c, void (*pass)(struct tsr_exec *e, void *data),
+                             void *data, struct tsr_error *error)
 {
     struct tsr_exec e = c->exec;
     tsr_status status = tsr_context_usable(c, error);
@@ -31,7 +32,7 @@ static tsr_status with_stack(struct tsr_context *c, void (*pass)(struct tsr_exec
     return atomic_load(&c->cancel) ? tsr_fail(error, TSR_INTERRUPTED, "cancelled") : TSR_OK;
 }
 
-/* ---- logits and hidden states ------------------------------------------------------------------------------------ */
+/* ---- logits and hidden states ---------------------------------------------------------------- */
 
 struct reading {
     struct tsr_context *c;
@@ -40,7 +41,8 @@ struct reading {
     struct tsr_cache cache;
 };
 
-static void heads(struct tsr_exec *e, const struct reading *r, const float *h, size_t first, size_t rows)
+static void heads(struct tsr_exec *e, const struct reading *r, const float *h, size_t first,
+                  size_t rows)
 {
     const struct tsr_net *net = &r->c->model->net;
     const struct tsr_traits *t = &net->traits;
@@ -50,7 +52,8 @@ static void heads(struct tsr_exec *e, const struct reading *r, const float *h, s
     for (size_t i = 0; i < rows; i += HEAD_ROWS) {
         const size_t m = rows - i < HEAD_ROWS ? rows - i : HEAD_ROWS;
         if (r->probe->logits != NULL)
-            net->family->text_head(e, net, h + i * t->width, m, r->probe->logits + (first + i) * t->vocabulary);
+            net->family->text_head(e, net, h + i * t->width, m,
+                                   r->probe->logits + (first + i) * t->vocabulary);
         if (r->probe->picture_logits != NULL)
             net->family->picture_head(e, net, h + i * t->width, m,
                                       r->probe->picture_logits + (first + i) * t->codebook);
@@ -85,7 +88,8 @@ static void read_all(struct tsr_exec *e, void *data)
         if (!tsr_reader_see(e, r->c->model, &r->reader))
             read_piece(e, r, tsr_reader_rows(r->c->model, &r->reader));
         else if (r->probe->embeddings != NULL && tsr_live(e))
-            memcpy(r->probe->embeddings + (r->reader.loaded - 1) * row, r->reader.seen, row * sizeof(float));
+            memcpy(r->probe->embeddings + (r->reader.loaded - 1) * row, r->reader.seen,
+                   row * sizeof(float));
     }
 }
 
@@ -96,7 +100,8 @@ tsr_status tsr_probe_run(tsr_context *c, const struct tsr_probe *probe, struct t
     tsr_status status;
 
     if (probe->count == 0 || probe->count > t->context_max)
-        return tsr_fail(error, TSR_USAGE, "%zu ids; 1 to %zu are possible", probe->count, t->context_max);
+        return tsr_fail(error, TSR_USAGE, "%zu ids; 1 to %zu are possible", probe->count,
+                        t->context_max);
     if ((probe->picture_logits != NULL && (t->can & TSR_PICTURE) == 0) ||
         (probe->picture_count > 0 && (t->can & TSR_SEE) == 0))
         return tsr_fail(error, TSR_USAGE, "this model cannot do what is wanted of it");
@@ -108,9 +113,10 @@ tsr_status tsr_probe_run(tsr_context *c, const struct tsr_probe *probe, struct t
                                  .d = t->cache_d};
     r.cache.base = tsr_block_new(tsr_cache_bytes(&r.cache));
     if (r.cache.base == NULL)
-        return tsr_fail(error, TSR_MEMORY, "this needs %zu MiB of memory", tsr_cache_bytes(&r.cache) >> 20);
-    status = tsr_reader_add(&r.reader, c->model, probe->ids, probe->count, probe->pictures, probe->picture_count,
-                            &c->exec.kernels, c->exec.pool, error);
+        return tsr_fail(error, TSR_MEMORY, "this needs %zu MiB of memory",
+                        tsr_cache_bytes(&r.cache) >> 20);
+    status = tsr_reader_add(&r.reader, c->model, probe->ids, probe->count, probe->pictures,
+                            probe->picture_count, &c->exec.kernels, c->exec.pool, error);
     if (status == TSR_OK)
         status = with_stack(c, read_all, &r, error);
     tsr_reader_clear(&r.reader);
@@ -118,7 +124,7 @@ tsr_status tsr_probe_run(tsr_context *c, const struct tsr_probe *probe, struct t
     return status;
 }
 
-/* ---- picture codes ------------------------------------------------------------------------------------------------- */
+/* ---- picture codes --------------------------------------------------------------------------- */
 
 struct picturing {
     struct tsr_context *c;
@@ -157,7 +163,8 @@ static void decode(struct tsr_exec *e, void *data)
     tsr_release(e, mark);
 }
 
-tsr_status tsr_probe_encode(tsr_context *c, const struct tsr_picture *picture, int32_t *codes, struct tsr_error *error)
+tsr_status tsr_probe_encode(tsr_context *c, const struct tsr_picture *picture, int32_t *codes,
+                            struct tsr_error *error)
 {
     const size_t side = c->model->net.traits.picture_side;
     struct picturing p = {.c = c, .in = picture, .codes = codes};
@@ -165,24 +172,26 @@ tsr_status tsr_probe_encode(tsr_context *c, const struct tsr_picture *picture, i
     if ((c->model->net.traits.can & TSR_PICTURE) == 0)
         return tsr_fail(error, TSR_USAGE, "this model does not draw pictures");
     if (picture->width != side || picture->height != side)
-        return tsr_fail(error, TSR_USAGE, "the picture is %zu x %zu; the encoder takes %zu x %zu", picture->width,
-                        picture->height, side, side);
+        return tsr_fail(error, TSR_USAGE, "the picture is %zu x %zu; the encoder takes %zu x %zu",
+                        picture->width, picture->height, side, side);
     return with_stack(c, encode, &p, error);
 }
 
-tsr_status tsr_probe_decode(tsr_context *c, const int32_t *codes, struct tsr_picture *picture, float *pixels,
-                            struct tsr_error *error)
+tsr_status tsr_probe_decode(tsr_context *c, const int32_t *codes, struct tsr_picture *picture,
+                            float *pixels, struct tsr_error *error)
 {
     const struct tsr_traits *t = &c->model->net.traits;
     struct tsr_picture made = {t->picture_side, t->picture_side, NULL};
-    struct picturing p = {.c = c, .from = codes, .out = pixels, .to = picture != NULL ? &made : NULL};
+    struct picturing p = {
+        .c = c, .from = codes, .out = pixels, .to = picture != NULL ? &made : NULL};
     tsr_status status;
 
     if ((t->can & TSR_PICTURE) == 0)
         return tsr_fail(error, TSR_USAGE, "this model does not draw pictures");
     for (size_t i = 0; i < t->codes; i++)
         if (codes[i] < 0 || (size_t)codes[i] >= t->codebook)
-            return tsr_fail(error, TSR_USAGE, "code %d is not in 0 to %zu", codes[i], t->codebook - 1);
+            return tsr_fail(error, TSR_USAGE, "code %d is not in 0 to %zu", codes[i],
+                            t->codebook - 1);
     if (picture != NULL && (made.rgb = malloc(t->picture_side * t->picture_side * 3)) == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
     status = with_stack(c, decode, &p, error);

@@ -1,7 +1,7 @@
 /*
- * random.c: random numbers that are a function of where they are used: Philox 4x32-10 (Salmon et al., "Parallel random
- * numbers: as easy as 1, 2, 3", SC 2011). A seed gives the same picture on every machine, for any number of threads and
- * of pictures drawn at once.
+ * random.c: random numbers that are a function of where they are used: Philox 4x32-10 (Salmon et
+ * al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A seed gives the same picture on
+ * every machine, for any number of threads and of pictures drawn at once.
  */
 #include "run/run.h"
 

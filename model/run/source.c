@@ -1,6 +1,7 @@
 /*
- * source.c: what a Hugging Face folder says beside its tensors: config.json, tokenizer.json, preprocessor_config.json
- * and generation_config.json, put into a struct tsr_model that has no tensors yet.
+ * source.c: what a Hugging Face folder says beside its tensors: config.json, tokenizer.json,
+ * preprocessor_config.json and generation_config.json, put into a struct tsr_model that has no
+ * tensors yet.
  */
 #include <config.h>
 
@@ -27,7 +28,8 @@ char *tsr_path_join(const char *folder, const char *name)
 }
 
 /* An optional JSON file of the folder: *root NULL when there is none. */
-static tsr_status read_optional(json_t **root, const char *folder, const char *name, struct tsr_error *error)
+static tsr_status read_optional(json_t **root, const char *folder, const char *name,
+                                struct tsr_error *error)
 {
     char *path = tsr_path_join(folder, name);
     struct stat state;
@@ -42,7 +44,7 @@ static tsr_status read_optional(json_t **root, const char *folder, const char *n
     return status;
 }
 
-/* ---- config.json ------------------------------------------------------------------------------------------------ */
+/* ---- config.json ----------------------------------------------------------------------------- */
 
 static tsr_status find_family(struct tsr_convert *c, const json_t *root, struct tsr_error *error)
 {
@@ -57,16 +59,24 @@ static tsr_status find_family(struct tsr_convert *c, const json_t *root, struct 
         if (c->official || strcmp(type, family->library_type) == 0)
             return TSR_OK;
     }
-    return tsr_fail(error, TSR_UNSUPPORTED, "config.json: model_type %s is not supported; supported: janus, "
-                    "multi_modality (Janus)", type);
+    return tsr_fail(error, TSR_UNSUPPORTED,
+                    "config.json: model_type %s is not supported; supported: janus, "
+                    "multi_modality (Janus)",
+                    type);
 }
 
 /* Ids that config files state must at least be ids; those used come from the tokenizer. */
-static tsr_status check_ids(const json_t *root, const char *file, size_t vocabulary, struct tsr_error *error)
+static tsr_status check_ids(const json_t *root, const char *file, size_t vocabulary,
+                            struct tsr_error *error)
 {
-    static const char *const paths[] = {"bos_token_id", "pad_token_id", "image_token_id", "eos_token_id",
-                                        "text_config.bos_token_id", "text_config.eos_token_id",
-                                        "text_config.pad_token_id", "generation_kwargs.boi_token_id"};
+    static const char *const paths[] = {"bos_token_id",
+                                        "pad_token_id",
+                                        "image_token_id",
+                                        "eos_token_id",
+                                        "text_config.bos_token_id",
+                                        "text_config.eos_token_id",
+                                        "text_config.pad_token_id",
+                                        "generation_kwargs.boi_token_id"};
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const json_t *value = tsr_json_at(root, paths[i], strlen(paths[i]));
@@ -77,8 +87,8 @@ static tsr_status check_ids(const json_t *root, const char *file, size_t vocabul
             const json_t *id = json_is_array(value) ? json_array_get(value, j) : value;
             if (!json_is_integer(id) || json_integer_value(id) < 0 ||
                 (uint64_t)json_integer_value(id) >= vocabulary)
-                return tsr_fail(error, TSR_MALFORMED, "%s: %s is not an id below vocab_size %zu", file, paths[i],
-                                vocabulary);
+                return tsr_fail(error, TSR_MALFORMED, "%s: %s is not an id below vocab_size %zu",
+                                file, paths[i], vocabulary);
         }
     }
     return TSR_OK;
@@ -118,9 +128,10 @@ done:
     return status;
 }
 
-/* ---- tokenizer.json ------------------------------------------------------------------------------------------------ */
+/* ---- tokenizer.json -------------------------------------------------------------------------- */
 
-static tsr_status read_tokenizer(struct tsr_model *model, const char *folder, struct tsr_error *error)
+static tsr_status read_tokenizer(struct tsr_model *model, const char *folder,
+                                 struct tsr_error *error)
 {
     char *path = tsr_path_join(folder, "tokenizer.json"), *text = NULL;
     size_t bytes;
@@ -137,27 +148,29 @@ static tsr_status read_tokenizer(struct tsr_model *model, const char *folder, st
     if (status != TSR_OK)
         return status;
     if (tsr_tokenizer_size(model->tokenizer) > model->net.traits.vocabulary)
-        return tsr_fail(error, TSR_MALFORMED, "tokenizer.json has %zu ids, config.json a vocab_size of %zu",
+        return tsr_fail(error, TSR_MALFORMED,
+                        "tokenizer.json has %zu ids, config.json a vocab_size of %zu",
                         tsr_tokenizer_size(model->tokenizer), model->net.traits.vocabulary);
     return model->net.family->words(model->tokenizer, &model->ids, &model->format, error);
 }
 
-/* ---- preprocessor_config.json, generation_config.json --------------------------------------------------------------- */
+/* ---- preprocessor_config.json, generation_config.json ---------------------------------------- */
 
 static const char preprocessor[] = "preprocessor_config.json";
 
 /* Three numbers, or `fallback` when absent. */
-static tsr_status triple(const json_t *root, const char *path, double low, double high, double fallback, double out[3],
-                         struct tsr_error *error)
+static tsr_status triple(const json_t *root, const char *path, double low, double high,
+                         double fallback, double out[3], struct tsr_error *error)
 {
     const json_t *list = tsr_json_at(root, path, strlen(path));
 
     for (size_t i = 0; i < 3; i++) {
         const json_t *item = json_array_get(list, i);
         out[i] = list == NULL ? fallback : json_number_value(item);
-        if (list != NULL && (json_array_size(list) != 3 || !json_is_number(item) || !(out[i] >= low && out[i] <= high)))
-            return tsr_fail(error, TSR_MALFORMED, "%s: %s is not three numbers in %g to %g", preprocessor, path, low,
-                            high);
+        if (list != NULL && (json_array_size(list) != 3 || !json_is_number(item) ||
+                             !(out[i] >= low && out[i] <= high)))
+            return tsr_fail(error, TSR_MALFORMED, "%s: %s is not three numbers in %g to %g",
+                            preprocessor, path, low, high);
     }
     return TSR_OK;
 }
@@ -176,15 +189,18 @@ static tsr_status read_rule(struct tsr_model *model, const char *folder, struct 
     for (size_t i = 0; i < 3 && status == TSR_OK; i++) {
         status = tsr_json_number(root, preprocessor, sizes[i], 1, 1 << 20, side, &value, error);
         if (status == TSR_OK && value != side)
-            status = tsr_fail(error, TSR_MALFORMED, "%s: %s is %g, config.json says image_size %g", preprocessor,
-                              sizes[i], value, side);
+            status = tsr_fail(error, TSR_MALFORMED, "%s: %s is %g, config.json says image_size %g",
+                              preprocessor, sizes[i], value, side);
     }
     if (status == TSR_OK)
-        status = tsr_json_number(root, preprocessor, "min_size", 1, side, side < 14 ? side : 14, &min_side, error);
+        status = tsr_json_number(root, preprocessor, "min_size", 1, side, side < 14 ? side : 14,
+                                 &min_side, error);
     if (status == TSR_OK)
-        status = tsr_json_number(root, preprocessor, "rescale_factor", 0, 1, 1.0 / 255, &factor, error);
+        status =
+            tsr_json_number(root, preprocessor, "rescale_factor", 0, 1, 1.0 / 255, &factor, error);
     if (status == TSR_OK && fabs(factor * 255 - 1) > 1e-6)
-        status = tsr_fail(error, TSR_UNSUPPORTED, "%s: rescale_factor %g; only 1/255 is supported", preprocessor, factor);
+        status = tsr_fail(error, TSR_UNSUPPORTED, "%s: rescale_factor %g; only 1/255 is supported",
+                          preprocessor, factor);
     if (status == TSR_OK)
         status = triple(root, "background_color", 0, 255, 127, background, error);
     if (status == TSR_OK)
@@ -204,7 +220,8 @@ static tsr_status read_rule(struct tsr_model *model, const char *folder, struct 
     return TSR_OK;
 }
 
-static tsr_status read_generation(struct tsr_model *model, const char *folder, struct tsr_error *error)
+static tsr_status read_generation(struct tsr_model *model, const char *folder,
+                                  struct tsr_error *error)
 {
     static const char file[] = "generation_config.json";
     double guidance = 5; /* the authors' default */
@@ -220,7 +237,7 @@ static tsr_status read_generation(struct tsr_model *model, const char *folder, s
     return status;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* The folder's own name, "." and trailing slashes aside. */
 static char *folder_name(const char *folder)

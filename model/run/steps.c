@@ -1,18 +1,26 @@
 /*
- * steps.c: the steps that a reply is made of (context.h): what goes into a cache, and the logits after it.
+ * steps.c: the steps that a reply is made of (context.h): what goes into a cache, and the logits
+ * after it.
  *
- * A drawing runs its rows as one batch: the rows with the prompt of all pictures, then, with guidance, as many rows
- * without it. The pictures share the prompt, so it is read once for each kind and the caches are copied.
+ * A drawing runs its rows as one batch: the rows with the prompt of all pictures, then, with
+ * guidance, as many rows without it. The pictures share the prompt, so it is read once for each
+ * kind and the caches are copied.
  */
 #include "run/context.h"
 
 #include <string.h>
 
-static const struct tsr_net *net_of(const struct tsr_context *c) { return &c->model->net; }
+static const struct tsr_net *net_of(const struct tsr_context *c)
+{
+    return &c->model->net;
+}
 
-static int guided(const struct tsr_context *c) { return c->rows > c->settings.count; }
+static int guided(const struct tsr_context *c)
+{
+    return c->rows > c->settings.count;
+}
 
-/* ---- text ------------------------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void text_logits(struct tsr_context *c, struct tsr_exec *e, const float *row)
 {
@@ -38,7 +46,8 @@ void tsr_step_token(struct tsr_context *c, struct tsr_exec *e)
 {
     const struct tsr_net *net = net_of(c);
     const size_t mark = tsr_mark(e), slot = 0;
-    struct tsr_batch batch = {.cache = &c->talk, .count = 1, .rows = 1, .slots = &slot, .start = &c->used};
+    struct tsr_batch batch = {
+        .cache = &c->talk, .count = 1, .rows = 1, .slots = &slot, .start = &c->used};
     float *x = tsr_floats(e, 1, net->traits.width); /* [1, width] */
 
     net->family->embed(e, net, &c->token, 1, x);
@@ -47,7 +56,7 @@ void tsr_step_token(struct tsr_context *c, struct tsr_exec *e)
     tsr_release(e, mark);
 }
 
-/* ---- drawing --------------------------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 /* After the prompt: the same logits and the same cache for every picture. */
 static void share(struct tsr_context *c, const float *logits /* [1 or 2, codebook] */)
@@ -55,7 +64,8 @@ static void share(struct tsr_context *c, const float *logits /* [1 or 2, codeboo
     const size_t codebook = net_of(c)->traits.codebook, count = c->settings.count;
 
     for (size_t row = 0; row < c->rows; row++)
-        memcpy(c->logits + row * codebook, logits + row / count * codebook, codebook * sizeof *logits);
+        memcpy(c->logits + row * codebook, logits + row / count * codebook,
+               codebook * sizeof *logits);
     for (size_t row = 0; row < c->rows; row++)
         if (row % count != 0)
             tsr_cache_copy(&c->draw, row / count * count, row, c->draw_count);
@@ -66,7 +76,8 @@ void tsr_step_prompt(struct tsr_context *c, struct tsr_exec *e, size_t rows, int
     const struct tsr_net *net = net_of(c);
     const size_t mark = tsr_mark(e), width = net->traits.width, kinds = guided(c) ? 2 : 1;
     const size_t slots[2] = {0, c->settings.count}, start[2] = {c->draw_done, c->draw_done};
-    struct tsr_batch batch = {.cache = &c->draw, .count = kinds, .rows = rows, .slots = slots, .start = start};
+    struct tsr_batch batch = {
+        .cache = &c->draw, .count = kinds, .rows = rows, .slots = slots, .start = start};
     int32_t *ids = tsr_take(e, kinds, rows, sizeof *ids);       /* [kinds, rows] */
     float *x = tsr_floats(e, kinds * rows, width);              /* [kinds * rows, width] */
     float *h = tsr_floats(e, kinds, width);                     /* [kinds, width] */
@@ -74,7 +85,8 @@ void tsr_step_prompt(struct tsr_context *c, struct tsr_exec *e, size_t rows, int
 
     if (tsr_live(e))
         for (size_t i = 0; i < kinds; i++)
-            memcpy(ids + i * rows, c->draw_ids + i * c->draw_count + c->draw_done, rows * sizeof *ids);
+            memcpy(ids + i * rows, c->draw_ids + i * c->draw_count + c->draw_done,
+                   rows * sizeof *ids);
     net->family->embed(e, net, ids, kinds * rows, x);
     net->family->trunk(e, net, &batch, x);
     if (last) {
@@ -94,7 +106,8 @@ void tsr_step_codes(struct tsr_context *c, struct tsr_exec *e)
     size_t *start = tsr_take(e, c->rows, 1, sizeof *start);
     float *x = tsr_floats(e, c->rows, width); /* [rows, width] */
     float *h = tsr_floats(e, c->rows, width); /* [rows, width] */
-    struct tsr_batch batch = {.cache = &c->draw, .count = c->rows, .rows = 1, .slots = slots, .start = start};
+    struct tsr_batch batch = {
+        .cache = &c->draw, .count = c->rows, .rows = 1, .slots = slots, .start = start};
 
     net->family->embed_codes(e, net, c->picked, count, x);
     if (tsr_live(e))
