@@ -1,13 +1,11 @@
 /*
  * test_model.c: tessera against the official class, on tiny random checkpoints of all the forms
- * that are published; and what a context promises: the same bits for any number of threads, tier
- * and cut of the prompt, seeds, plans, cancel.
+ * that are published.
  *
  * Each checkpoint is converted (f32, unless said) into a temporary file, opened, and the file
  * removed: it stays mapped.
  */
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 
 #include "npy.h"
 #include "run/context.h"
@@ -17,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FIXTURES = 3 };
@@ -139,26 +136,6 @@ static struct tsr_probe probe_of(const struct npy *ids, const struct example *x,
                               .pictures = x->pictures,
                               .picture_count = 2,
                               .logits = logits};
-}
-
-/* Logits [count, vocabulary] of the understanding prompt; the caller frees them. */
-static float *prompt_logits(const char *folder, const tsr_model *model, tsr_pool *pool,
-                            uint32_t tiers)
-{
-    struct tsr_settings settings = greedy;
-    struct npy ids = npy_read(folder, "prompt_ids", "<i4");
-    struct example x = example_read(folder);
-    struct tsr_error error = {.message = ""};
-    float *logits = malloc(ids.count * model->net.traits.vocabulary * sizeof *logits);
-    const struct tsr_probe probe = probe_of(&ids, &x, logits);
-
-    settings.tiers = tiers;
-    tsr_context *context = context_with(model, pool, &settings);
-    cr_assert_eq(tsr_probe_run(context, &probe, &error), TSR_OK, "%s", error.message);
-    tsr_context_free(context);
-    example_free(&x);
-    npy_free(&ids);
-    return logits;
 }
 
 /* ---- parity ---------------------------------------------------------------------------------- */
