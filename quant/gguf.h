@@ -90,6 +90,7 @@ struct tsr_gguf_info {
 struct tsr_gguf_infos {
     struct tsr_gguf_info *list; /* the caller frees it, also after an error */
     size_t count;
+    uint64_t bytes; /* of all, each with its padding; no overflow */
 };
 
 /*

@@ -389,6 +389,10 @@ static tsr_status read_shape(struct reader *r, struct tsr_gguf_info *info, const
                         "%s: tensor %zu '%s': overflow: the product of its dims is too large",
                         r->in->name, r->infos->count, name);
     info->bytes = size;
+    if (!tsr_checked_round_up(&size, size, TSR_GGUF_ALIGNMENT) ||
+        !tsr_checked_add(&r->infos->bytes, r->infos->bytes, size))
+        return FAIL(r, TSR_MALFORMED, "%s: tensor %zu '%s': overflow: the sizes add up to 2^64",
+                    r->in->name, r->infos->count, name);
     return TSR_OK;
 }
 

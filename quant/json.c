@@ -44,8 +44,8 @@ tsr_status tsr_json_load(json_t **root, const char *text, size_t bytes, const ch
     if (*root == NULL && json_error_code(&why) == json_error_out_of_memory)
         return tsr_fail(error, TSR_MEMORY, "%s: out of memory", name);
     if (*root == NULL)
-        return tsr_fail(error, TSR_MALFORMED, "%s: bad JSON at byte %d: %.100s", name, why.position,
-                        why.text);
+        return tsr_fail(error, TSR_MALFORMED, "%s: bad JSON at byte %d: %s%.100s", name, why.position,
+                        json_error_code(&why) == json_error_invalid_utf8 ? "bad UTF-8: " : "", why.text);
     if (!json_is_object(*root)) {
         json_decref(*root);
         return tsr_fail(error, TSR_MALFORMED, "%s: bad JSON at byte 0: an object is wanted", name);

@@ -15,6 +15,13 @@ tests_test_par_SOURCES = tests/test_par.c
 tests_test_par_CFLAGS = $(TEST_CFLAGS)
 tests_test_par_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/test_quant
+TESTS += tests/test_quant
+tests_test_quant_SOURCES = tests/test_quant.c tests/quant_gguf.c tests/quant_safetensors.c \
+	tests/quant_files.h tests/quant_files.c
+tests_test_quant_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
+tests_test_quant_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/test_text
 TESTS += tests/test_text
 tests_test_text_SOURCES = tests/test_text.c

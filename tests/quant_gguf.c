@@ -1,0 +1,727 @@
+/*
+ * quant_gguf.c: GGUF files: what the writer writes the reader reads; what is damaged or lies is
+ * refused with the right code and words; the writer leaves nothing half-done.
+ *
+ * Malformed files are scripts (quant_files.h), numbered G01.. as in the catalogue of malformed
+ * inputs that the project keeps.
+ */
+#include <config.h>
+
+#include "quant_files.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- malformed files ---- */
+
+#define START "'GGUF' d3 "
+#define LAYOUT "\"general.alignment\" d4 d64 \"tessera.layout\" d4 d1 "
+/* One tensor, layout 1, no tile; then the tensor's info. */
+#define ONE START "q1 q2 " LAYOUT
+/* Tile facts of one tile: format, n, k. */
+#define FACTS(f, n, k)                                                                             \
+    "\"tessera.tile.format\" d9 d0 q1 b" #f " \"tessera.tile.n\" d9 d10 q1 q" #n                   \
+    " \"tessera.tile.k\" d9 d10 q1 q" #k " "
+/* A tile [1, 1] of f32, its facts given, and the CRCs. */
+#define TILE(f, n, k)                                                                              \
+    START "q2 q5 " LAYOUT FACTS(f, n,                                                              \
+                                k) "\"w\" d1 q64 d24 q0 \"tessera.crc\" d1 q2 d26 q64 a64 z128"
+
+static const struct {
+    const char *name, *script;
+    tsr_status status;
+    const char *says;
+} malformed[] = {
+    {"G01 empty", "", TSR_MALFORMED, "empty file"},
+    {"G02 magic only", "'GGUF'", TSR_MALFORMED, "truncated"},
+    {"three bytes", "'GGU'", TSR_MALFORMED, "not a GGUF file"},
+    {"G03", "'FUGG' d3 q0 q0", TSR_MALFORMED, "not a GGUF file"},
+    {"G04", "'GGUF' d0 q0 q0", TSR_MALFORMED, "bad version"},
+    {"G05", "'GGUF' d1 q0 q0", TSR_UNSUPPORTED, "version 1 is not supported"},
+    {"version 2", "'GGUF' d2 q0 q0", TSR_UNSUPPORTED, "version 2 is not supported"},
+    {"G06", "'GGUF' d4 q0 q0", TSR_UNSUPPORTED, "newer than supported"},
+    {"G07", "'GGUF' d0x03000000 q0 q0", TSR_UNSUPPORTED, "big-endian"},
+    {"counts cut", START "q0 d0", TSR_MALFORMED, "truncated"},
+    {"G08", START "q-1 q0", TSR_MALFORMED,
+     "count of tensors, 18446744073709551615, exceeds the file"},
+    {"G09", START "q0 q-1", TSR_MALFORMED,
+     "count of entries, 18446744073709551615, exceeds the file"},
+    {"G08 one too many", START "q2 q0 z65", TSR_MALFORMED, "count of tensors, 2, exceeds the file"},
+    {"G10", START "q0 q3 " LAYOUT, TSR_MALFORMED, "truncated: a key at byte"},
+    {"G11", START "q0 q1 q-1 z64", TSR_MALFORMED,
+     "a key at byte 32 takes 18446744073709551615 bytes"},
+    {"G12", START "q0 q1 \"\" d4 d0 z64", TSR_MALFORMED, "empty key of entry 0 at byte 24"},
+    {"G13", START "q0 q1 q2^63 z64", TSR_MALFORMED,
+     "a key at byte 32 takes 9223372036854775808 bytes"},
+    {"G14", START "q0 q2 \"a.b\" d4 d1 \"a.b\" d4 d1", TSR_MALFORMED, "duplicate key 'a.b'"},
+    {"G15 NUL", START "q0 q1 \"a\\x00b\" d4 d1", TSR_MALFORMED, "invalid key"},
+    {"G15 newline", START "q0 q1 \"a\\x0ab\" d4 d1", TSR_MALFORMED, "invalid key 'a?b'"},
+    {"G15 ESC", START "q0 q1 \"a\\x1b[31m\" d4 d1", TSR_MALFORMED, "invalid key 'a?[31m'"},
+    {"key of 65536 bytes", START "q0 q1 q65536 *65536{'k'} d4 d1", TSR_MALFORMED, "invalid key"},
+    {"G16 13", START "q0 q1 \"a\" d13 z64", TSR_MALFORMED, "bad value type 13"},
+    {"G16 255", START "q0 q1 \"a\" d255 z64", TSR_MALFORMED, "bad value type 255"},
+    {"G16 -1", START "q0 q1 \"a\" d-1 z64", TSR_MALFORMED, "bad value type"},
+    {"G16 in an array", START "q0 q1 \"a\" d9 d13 q1 z64", TSR_MALFORMED,
+     "bad value type 13 in the array"},
+    {"G17", START "q0 q1 \"a\" d8 q100 'short'", TSR_MALFORMED, "truncated: a string value"},
+    {"G17 in an array", START "q0 q1 \"a\" d9 d8 q1 q100 'short'", TSR_MALFORMED,
+     "truncated: a string of an array"},
+    {"G18", START "q0 q1 \"a\" d9 d10 q2^61 z64", TSR_MALFORMED, "exceeds the file"},
+    {"G19", START "q0 q1 \"a\" d9 *1000{d9 q1 } z64", TSR_MALFORMED,
+     "nested arrays are not supported"},
+    {"G19 again", START "q0 q1 \"a\" d9 d9 q1 d9 q1 z64", TSR_MALFORMED,
+     "nested arrays are not supported"},
+    {"G20", START "q0 q1 \"a\" d9 d8 q2^40 z20", TSR_MALFORMED, "exceeds the file"},
+    {"G21", START "q0 q1 \"a\" d7 b7", TSR_MALFORMED, "bad bool 7"},
+    {"G21 in an array", START "q0 q1 \"a\" d9 d7 q3 b1 b0 b255", TSR_MALFORMED, "bad bool 255"},
+    {"G22", START "q0 q1 \"general.alignment\" d4 d0", TSR_MALFORMED, "bad alignment 0"},
+    {"G23", START "q0 q1 \"general.alignment\" d4 d13", TSR_MALFORMED, "not a power of two"},
+    {"G24", START "q0 q1 \"general.alignment\" d4 d2^31", TSR_MALFORMED,
+     "bad alignment 2147483648"},
+    {"G25 i32", START "q0 q1 \"general.alignment\" d5 d64", TSR_MALFORMED,
+     "wrong type of key 'general.align"},
+    {"G25 text", START "q0 q1 \"general.alignment\" d8 \"64\"", TSR_MALFORMED,
+     "wrong type of key 'general.al"},
+    {"foreign", START "q0 q1 \"general.architecture\" d8 \"llama\"", TSR_UNSUPPORTED,
+     "'tessera convert'"},
+    {"layout 2", START "q0 q1 \"tessera.layout\" d4 d2", TSR_UNSUPPORTED, "'tessera.layout' is 2"},
+    {"layout -1", START "q0 q1 \"tessera.layout\" d5 d-1", TSR_MALFORMED, "'tessera.layout' is -1"},
+    {"layout text", START "q0 q1 \"tessera.layout\" d8 \"1\"", TSR_MALFORMED,
+     "wrong type of key 'tessera.layout'"},
+    {"alignment 32", START "q0 q1 \"tessera.layout\" d4 d1", TSR_MALFORMED, "bad alignment 32"},
+    {"G26", ONE "\"w\" d5 q1 q1 q1 q1 q1 d0 q0", TSR_MALFORMED, "'w': too many dims: 5"},
+    {"G26 -1", ONE "\"w\" d-1 z64", TSR_MALFORMED, "'w': too many dims: 4294967295"},
+    {"G27", ONE "\"w\" d0 d0 q0 z64", TSR_MALFORMED, "'w': too few dims"},
+    {"G28", ONE "\"w\" d2 q4 q0 d0 q0 z64", TSR_MALFORMED, "'w': bad dim 0"},
+    {"G29", ONE "\"w\" d2 q4 q-1 d0 q0 z64", TSR_MALFORMED, "'w': bad dim -1"},
+    {"G30", ONE "\"w\" d4 q2^63-1 q2 q1 q1 d24 q0 z64", TSR_MALFORMED, "'w': overflow"},
+    {"G31", ONE "\"w\" d3 q2^32 q2^32 q4 d0 q0 z64", TSR_MALFORMED, "'w': overflow"},
+    {"G32", START "q2 q2 " LAYOUT "\"w\" d1 q2^62-1 d0 q0 \"v\" d1 q1 d0 q0 z64", TSR_MALFORMED,
+     "'w': overflow"},
+    {"G32 padding", START "q2 q2 " LAYOUT "\"w\" d1 q2^63-1 d24 q0 \"v\" d1 q1 d0 q0 z64",
+     TSR_MALFORMED, "out of the file"},
+    {"G33",
+     START "q3 q2 " LAYOUT
+           "\"u\" d1 q2^63-64 d24 q0 \"v\" d1 q2^63-64 d24 q0 \"w\" d1 q2^63-64 d24 q0 z64",
+     TSR_MALFORMED, "'w': overflow: the sizes add up to 2^64"},
+    {"G34", ONE "\"w\" d1 q33 d2 q0 z64", TSR_MALFORMED,
+     "'w': 33 is not a multiple of its block of 32"},
+    {"G35 q4_0", ONE "\"w\" d1 q32 d2 q0 z64", TSR_UNSUPPORTED, "'w': type 2 is not supported"},
+    {"G35 removed", ONE "\"w\" d1 q32 d4 q0 z64", TSR_UNSUPPORTED, "'w': type 4 is not supported"},
+    {"G35 -1", ONE "\"w\" d1 q32 d-1 q0 z64", TSR_UNSUPPORTED,
+     "'w': type 4294967295 is not supported"},
+    {"G36 64 bytes", ONE "q64 *64{'n'} d1 q1 d0 q0 z64", TSR_MALFORMED,
+     "the name of tensor 0 at byte"},
+    {"G36 empty", ONE "\"\" d1 q1 d0 q0 z64", TSR_MALFORMED, "the name of tensor 0 at byte"},
+    {"G36 twice", START "q2 q2 " LAYOUT "\"w\" d1 q1 d0 q0 \"w\" d1 q1 d0 q64 a64 z128",
+     TSR_MALFORMED, "tensor 1 has the duplicate name 'w'"},
+    {"name with ESC", ONE "\"w\\x1b\" d1 q1 d0 q0 z64", TSR_MALFORMED,
+     "invalid name 'w?' of tensor 0"},
+    {"name longer than the file", ONE "q2^40 z64", TSR_MALFORMED, "truncated: a tensor's name"},
+    {"G37 beyond", ONE "\"w\" d1 q16 d0 q4096 a64 z64", TSR_MALFORMED, "'w' lies out of the file"},
+    {"G37 one byte", ONE "\"w\" d1 q16 d0 q0 a64 z63", TSR_MALFORMED, "'w' lies out of the file"},
+    {"G37 2^64-32", ONE "\"w\" d1 q16 d0 q-32 a64 z64", TSR_MALFORMED, "'w' lies out of the file"},
+    {"G38 overlap", START "q2 q2 " LAYOUT "\"v\" d1 q32 d0 q0 \"w\" d1 q1 d0 q64 a64 z192",
+     TSR_MALFORMED, "'w' overlaps another"},
+    {"G38 not aligned", START "q2 q2 " LAYOUT "\"v\" d1 q8 d0 q0 \"w\" d1 q1 d0 q32 a64 z192",
+     TSR_MALFORMED, "'w' is not aligned"},
+    {"gap", START "q2 q2 " LAYOUT "\"v\" d1 q8 d0 q0 \"w\" d1 q1 d0 q128 a64 z192", TSR_MALFORMED,
+     "'w' comes after a gap"},
+    {"no padding at the end", ONE "\"w\" d1 q15 d0 q0 a64 z60", TSR_MALFORMED,
+     "truncated: 60 bytes"},
+    {"trailing bytes", ONE "\"w\" d1 q16 d0 q0 a64 z65", TSR_MALFORMED,
+     "1 bytes after the last tensor"},
+    {"header cut in its padding", ONE "\"w\" d1 q16 d0 q0 z1", TSR_MALFORMED, "truncated"},
+    {"no tensor", START "q0 q2 " LAYOUT "a64", TSR_MALFORMED,
+     "the last tensor is not 'tessera.crc'"},
+    {"no CRCs", ONE "\"w\" d1 q16 d0 q0 a64 z64", TSR_MALFORMED,
+     "the last tensor is not 'tessera.crc'"},
+    {"CRCs too few",
+     START "q2 q2 " LAYOUT "\"w\" d1 q1 d0 q0 \"tessera.crc\" d1 q1 d26 q64 a64 z128",
+     TSR_MALFORMED, "'tessera.crc' is not I32 [2]"},
+    {"CRCs of another type", START "q1 q2 " LAYOUT "\"tessera.crc\" d1 q1 d0 q0 a64 z64",
+     TSR_MALFORMED, "'tessera.crc' is not I32 [1]"},
+    {"I32 tensor",
+     START "q2 q2 " LAYOUT "\"w\" d1 q1 d26 q0 \"tessera.crc\" d1 q2 d26 q64 a64 z128",
+     TSR_UNSUPPORTED, "'w' is of type I32"},
+    {"tile with two dims",
+     START "q2 q2 " LAYOUT "\"w\" d2 q32 q2 d24 q0 \"tessera.crc\" d1 q2 d26 q64 a64 z128",
+     TSR_MALFORMED, "'w' is a tile, but has several dims"},
+    {"no tile facts",
+     START "q2 q2 " LAYOUT "\"w\" d1 q64 d24 q0 \"tessera.crc\" d1 q2 d26 q64 a64 z128",
+     TSR_MALFORMED, "key 'tessera.tile.format' is absent"},
+    {"facts without a tile",
+     START "q1 q5 " LAYOUT FACTS(0, 1, 1) "\"tessera.crc\" d1 q1 d26 q0 a64 z64", TSR_MALFORMED,
+     "1 elements for 0 tiles"},
+    {"facts of another type",
+     START "q2 q3 " LAYOUT
+           "\"tessera.tile.format\" d9 d4 q1 d0 \"w\" d1 q64 d24 q0 \"tessera.crc\" d1 q2 d26 q64 "
+           "a64 z128",
+     TSR_MALFORMED, "wrong type of key 'tessera.tile.format'"},
+    {"tile of a later format", TILE(5, 1, 1), TSR_UNSUPPORTED, "tensor 0 'w': tile format 5"},
+    {"tile of no rows", TILE(0, 0, 1), TSR_MALFORMED, "tensor 0 'w': a matrix [0, 1] is empty"},
+    {"tile that overflows", TILE(0, 4294967296, 4294967296), TSR_MALFORMED, "tensor 0 'w': overflow"},
+    {"tile of n 2^64-1", TILE(0, -1, 1), TSR_MALFORMED, "tensor 0 'w': overflow in its shape"},
+    {"tile of another size", TILE(0, 1, 2), TSR_MALFORMED,
+     "'w': 64 bytes, but [1, 2] in f32 takes 128"},
+    {"F13 checksum", TILE(0, 1, 1), TSR_CHECKSUM, "checksum of the header"},
+    {"F02 LFS",
+     "'version https://git-lfs.github.com/spec/v1\\x0aoid sha256:4d7a\\x0asize 1234\\x0a'",
+     TSR_MALFORMED, "Git LFS pointer"},
+    {"F02 HTML", "'\\x0a <!DOCTYPE html><html><body>404</body></html>'", TSR_MALFORMED, "web page"},
+    {"F02 zip", "'PK\\x03\\x04' z60", TSR_MALFORMED, "zip archive or PyTorch pickle"},
+    {"F02 pickle", "'\\x80\\x02}q' z60", TSR_MALFORMED, "Python pickle"},
+    {"F02 safetensors", "q100 '{\"x\":{' z100", TSR_MALFORMED, "safetensors file"},
+};
+
+Test(gguf, malformed)
+{
+    char *folder = folder_make(), *path = path_in(folder, "bad.gguf");
+    size_t count = sizeof malformed / sizeof malformed[0];
+
+    for (size_t i = 0; i < count; i++) {
+        struct bytes bytes = {0};
+        struct tsr_error error = {0};
+        tsr_gguf *file = NULL;
+        tsr_status status;
+
+        assemble(&bytes, malformed[i].script);
+        file_write(path, bytes.data, bytes.used);
+        status = tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error);
+        expect_error(malformed[i].name, status, &error, malformed[i].status, malformed[i].says);
+        cr_expect(strstr(error.message, "bad.gguf: ") != NULL, "%s: the file is not named",
+                  malformed[i].name);
+        bytes_free(&bytes);
+    }
+    cr_expect(count == 92, "%zu cases", count);
+    free(path);
+    folder_remove(folder);
+}
+
+Test(gguf, paths_that_are_no_files)
+{
+    char *folder = folder_make(), *pipe = path_in(folder, "pipe"),
+         *absent = path_in(folder, "absent");
+    char long_name[4096];
+    const char *const paths[] = {folder, pipe, absent, "/dev/zero", "/dev/null", "", long_name};
+
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    cr_assert(mkfifo(pipe, 0600) == 0);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct tsr_error error = {0};
+        tsr_gguf *file;
+        char *data;
+        size_t bytes, length = strlen(paths[i]);
+        const char *tail = length > 40 ? paths[i] + length - 40 : paths[i];
+
+        expect_error(paths[i], tsr_gguf_open(&file, paths[i], TSR_LOAD_MAP, 0, &error), &error,
+                     TSR_IO, tail);
+        expect_error(paths[i], tsr_file_read(&data, &bytes, paths[i], 100, &error), &error, TSR_IO,
+                     tail);
+    }
+    free(pipe);
+    free(absent);
+    folder_remove(folder);
+}
+
+/* ---- a whole file ---- */
+
+static const float numbers[3] = {1, 2.5f, -3e20f};
+static const struct tsr_slice words[3] = {{"a", 1}, {"", 0}, {"\xe2\x96\x81xyz\n", 7}};
+static const float plain[5] = {1, 2, 3, 4, 5};
+
+enum { TILE_N = 33, TILE_K = 70 };
+
+#define OK(call) cr_assert((call) == TSR_OK, "%s: %s", #call, error.message)
+
+/* The tile of the test file: q4_0 [33, 70]; to be freed. */
+static void *test_tile(size_t *bytes)
+{
+    float rows[TILE_N * TILE_K];
+    uint64_t state = 23;
+    struct tsr_error error;
+    void *tile;
+
+    for (size_t i = 0; i < TILE_N * TILE_K; i++)
+        rows[i] = random_normal(&state);
+    OK(tsr_tile_bytes(bytes, TSR_T4, TILE_N, TILE_K, &error));
+    tile = aligned_alloc(64, *bytes);
+    OK(tsr_tile_pack(tile, TSR_T4, rows, TILE_N, TILE_K, NULL, &error));
+    return tile;
+}
+
+static void declare_all(tsr_gguf_writer *w)
+{
+    struct tsr_error error;
+
+    OK(tsr_gguf_set_string(w, "general.architecture", "janus", 5, &error));
+    OK(tsr_gguf_set_u32(w, "a.u32", 4000000000u, &error));
+    OK(tsr_gguf_set_f32(w, "a.f32", 1e-6f, &error));
+    OK(tsr_gguf_set_bool(w, "a.bool", 5, &error));
+    OK(tsr_gguf_set_string(w, "a.empty", "", 0, &error));
+    OK(tsr_gguf_declare(w, "blk.0.w", TSR_T4, TILE_N, TILE_K, 0, &error));
+    OK(tsr_gguf_set_strings(w, "a.words", words, 3, &error));
+    OK(tsr_gguf_set_strings(w, "a.none", NULL, 0, &error));
+    OK(tsr_gguf_set_numbers(w, "a.numbers", TSR_GGUF_F32, numbers, 3, &error));
+    OK(tsr_gguf_declare(w, "norm.bias", TSR_F32, 1, 5, 1, &error));
+    OK(tsr_gguf_declare(w, "table", TSR_F16, 2, 3, 1, &error));
+    OK(tsr_gguf_declare(w, "code", TSR_F32, 1, 1, 0, &error));
+}
+
+/* Writes the test file, the data in pieces of `piece` bytes. */
+static void write_test_file(const char *path, size_t piece)
+{
+    struct tsr_error error;
+    tsr_gguf_writer *w;
+    struct bytes data = {0};
+    size_t bytes;
+    void *tile = test_tile(&bytes);
+
+    bytes_add(&data, tile, bytes);
+    bytes_add(&data, plain, sizeof plain);
+    assemble(&data, "d0x3c004000 d0x4200c000 d0x00017c00"); /* f16 */
+    assemble(&data, "d0x3f800000 z60");                     /* the tile [1, 1] of f32 */
+    OK(tsr_gguf_writer_new(&w, path, &error));
+    declare_all(w);
+    OK(tsr_gguf_begin(w, &error));
+    for (size_t at = 0; at < data.used; at += piece)
+        OK(tsr_gguf_data(w, data.data + at, data.used - at < piece ? data.used - at : piece,
+                         &error));
+    OK(tsr_gguf_finish(w, &error));
+    tsr_gguf_writer_free(w);
+    bytes_free(&data);
+    free(tile);
+}
+
+static void check_metadata(const tsr_gguf *file)
+{
+    struct tsr_error error = {0};
+    struct tsr_slice text;
+    const struct tsr_slice *items;
+    enum tsr_gguf_type type;
+    const void *data;
+    uint64_t natural;
+    double real;
+    size_t count;
+
+    OK(tsr_gguf_string(file, "general.architecture", &text, &error));
+    cr_expect(text.bytes == 5 && memcmp(text.text, "janus", 5) == 0);
+    OK(tsr_gguf_string(file, "a.empty", &text, &error));
+    cr_expect(text.bytes == 0);
+    OK(tsr_gguf_u64(file, "a.u32", 0, UINT64_MAX, &natural, &error));
+    cr_expect(natural == 4000000000u);
+    OK(tsr_gguf_u64(file, "a.bool", 0, 1, &natural, &error));
+    cr_expect(natural == 1);
+    OK(tsr_gguf_f64(file, "a.f32", 0, 1, &real, &error));
+    cr_expect(real == (double)1e-6f);
+    OK(tsr_gguf_f64(file, "a.u32", 0, 1e10, &real, &error));
+    cr_expect(real == 4e9);
+    OK(tsr_gguf_strings(file, "a.words", &items, &count, &error));
+    cr_assert(count == 3);
+    for (size_t i = 0; i < 3; i++)
+        cr_expect(items[i].bytes == words[i].bytes &&
+                  memcmp(items[i].text, words[i].text, words[i].bytes) == 0);
+    OK(tsr_gguf_strings(file, "a.none", &items, &count, &error));
+    cr_expect(count == 0);
+    OK(tsr_gguf_numbers(file, "a.numbers", &type, &data, &count, &error));
+    cr_expect(type == TSR_GGUF_F32 && count == 3 && memcmp(data, numbers, sizeof numbers) == 0);
+
+    expect_error("absent", tsr_gguf_u64(file, "no.such", 0, 1, &natural, &error), &error,
+                 TSR_MALFORMED, "no.such");
+    expect_error("range", tsr_gguf_u64(file, "a.u32", 7, 9, &natural, &error), &error,
+                 TSR_MALFORMED, "'a.u32' is 4000000000, not in 7..9");
+    expect_error("range", tsr_gguf_f64(file, "a.f32", 0.5, 1, &real, &error), &error, TSR_MALFORMED,
+                 "'a.f32'");
+    expect_error("type", tsr_gguf_u64(file, "a.f32", 0, 1, &natural, &error), &error, TSR_MALFORMED,
+                 "an integer");
+    expect_error("type", tsr_gguf_f64(file, "a.words", 0, 1, &real, &error), &error, TSR_MALFORMED,
+                 "a number");
+    expect_error("type", tsr_gguf_string(file, "a.words", &text, &error), &error, TSR_MALFORMED,
+                 "wrong type");
+    expect_error("type", tsr_gguf_strings(file, "a.numbers", &items, &count, &error), &error,
+                 TSR_MALFORMED, "an array of text");
+    expect_error("type", tsr_gguf_numbers(file, "a.u32", &type, &data, &count, &error), &error,
+                 TSR_MALFORMED, "an array of numbers");
+    cr_expect(tsr_gguf_has(file, "a.none") && !tsr_gguf_has(file, "a.non"));
+}
+
+static void check_tensors(const tsr_gguf *file)
+{
+    static const struct {
+        const char *name;
+        uint32_t format;
+        size_t n, k, bytes;
+        int plain;
+    } expected[] = {
+        {"blk.0.w", TSR_T4, TILE_N, TILE_K, 3456, 0},
+        {"norm.bias", TSR_F32, 1, 5, 20, 1},
+        {"table", TSR_F16, 2, 3, 12, 1},
+        {"code", TSR_F32, 1, 1, 64, 0},
+    };
+    const void *base;
+    size_t bytes;
+    void *tile = test_tile(&bytes);
+
+    cr_expect(memcmp(tsr_gguf_tensor(file, "blk.0.w")->tile.data, tile, bytes) == 0);
+    cr_expect(memcmp(tsr_gguf_tensor(file, "norm.bias")->tile.data, plain, sizeof plain) == 0);
+    free(tile);
+    tsr_gguf_range(file, &base, &bytes);
+    cr_assert(tsr_gguf_tensor_count(file) == 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct tsr_tensor *tensor = tsr_gguf_tensor_at(file, i);
+
+        cr_expect(tensor == tsr_gguf_tensor(file, expected[i].name));
+        cr_expect_str_eq(tensor->name, expected[i].name);
+        cr_expect(tensor->tile.format == expected[i].format && tensor->tile.n == expected[i].n &&
+                  tensor->tile.k == expected[i].k && tensor->bytes == expected[i].bytes &&
+                  tensor->plain == expected[i].plain);
+        cr_expect((uintptr_t)tensor->tile.data % 64 == 0 && tensor->offset % 64 == 0);
+        cr_expect((const char *)tensor->tile.data >= (const char *)base &&
+                  (const char *)tensor->tile.data + tensor->bytes <= (const char *)base + bytes);
+    }
+    cr_expect_null(tsr_gguf_tensor_at(file, 4));
+    cr_expect_null(tsr_gguf_tensor(file, "tessera.crc"));
+}
+
+Test(gguf, round_trip)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf"),
+         *again = path_in(folder, "n.gguf");
+    struct tsr_error error = {0};
+    struct bytes one, other;
+
+    write_test_file(path, SIZE_MAX / 2);
+    for (int how = TSR_LOAD_MAP; how <= TSR_LOAD_HUGE; how++) {
+        tsr_gguf *file;
+
+        OK(tsr_gguf_open(&file, path, (enum tsr_load)how, 1, &error));
+        check_metadata(file);
+        check_tensors(file);
+        OK(tsr_gguf_verify(file, &error));
+        tsr_gguf_close(file);
+    }
+    write_test_file(again, 7);
+    one = file_bytes(path);
+    other = file_bytes(again);
+    cr_expect(one.used == other.used && memcmp(one.data, other.data, one.used) == 0);
+    cr_expect(folder_count(folder) == 2, "something is left in the folder");
+    bytes_free(&one);
+    bytes_free(&other);
+    free(path);
+    free(again);
+    folder_remove(folder);
+}
+
+Test(gguf, entries_as_text)
+{
+    static const char *const expected[][2] = {
+        {"general.architecture", "janus"},
+        {"a.u32", "4000000000"},
+        {"a.f32", "1e-6"},
+        {"a.bool", "true"},
+        {"a.empty", ""},
+        {"a.words", "3 strings: a, , \xe2\x96\x81xyz?"},
+        {"a.none", "0 strings: "},
+        {"a.numbers", "3 numbers: 1.0, 2.5, -3e20"},
+        {"general.alignment", "64"},
+        {"tessera.layout", "1"},
+        {"tessera.tile.format", "2 numbers: 4, 0"},
+        {"tessera.tile.n", "2 numbers: 33, 1"},
+        {"tessera.tile.k", "2 numbers: 70, 1"},
+    };
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf"), value[64];
+    struct tsr_error error = {0};
+    tsr_gguf *file;
+    const char *key;
+    size_t count = sizeof expected / sizeof expected[0];
+
+    /* A decimal comma, where there is such a locale, changes nothing. */
+    setlocale(LC_ALL, "de_DE.UTF-8");
+    write_test_file(path, 1000);
+    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
+    for (size_t i = 0; i < count; i++) {
+        cr_assert(tsr_gguf_entry(file, i, &key, value, sizeof value) == 1);
+        cr_expect_str_eq(key, expected[i][0]);
+        cr_expect_str_eq(value, expected[i][1]);
+    }
+    cr_expect(tsr_gguf_entry(file, count, &key, value, sizeof value) == 0);
+    cr_expect(tsr_gguf_entry(file, 5, &key, value, 18) == 1);
+    cr_expect_str_eq(value, "3 strings: a, , ", "a character is cut in two");
+    cr_expect(tsr_gguf_entry(file, 0, &key, value, 1) == 1 && value[0] == '\0');
+    tsr_gguf_close(file);
+    free(path);
+    folder_remove(folder);
+}
+
+/* ---- damage ---- */
+
+static tsr_status open_bytes(const char *path, const struct bytes *bytes, int verify,
+                             struct tsr_error *error)
+{
+    tsr_gguf *file;
+    tsr_status status;
+
+    file_write(path, bytes->data, bytes->used);
+    status = tsr_gguf_open(&file, path, TSR_LOAD_READ, verify, error);
+    if (status == TSR_OK)
+        tsr_gguf_close(file);
+    return status;
+}
+
+/* G39: the file cut at every length. */
+Test(gguf, truncation, .timeout = 120)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    struct bytes bytes;
+    size_t whole;
+
+    write_test_file(path, 1000);
+    bytes = file_bytes(path);
+    whole = bytes.used;
+    for (bytes.used = 0; bytes.used < whole; bytes.used++) {
+        struct tsr_error error = {0};
+
+        expect_error("cut", open_bytes(path, &bytes, 0, &error), &error, TSR_MALFORMED, "m.gguf: ");
+    }
+    bytes_free(&bytes);
+    free(path);
+    folder_remove(folder);
+}
+
+/* Every bit of the header, and 1,000 bits anywhere: opening with verify finds them all. */
+Test(gguf, bit_flips, .timeout = 120)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    struct bytes bytes;
+    struct tsr_error error = {0};
+    uint64_t state = 31;
+    size_t header = 0, found = 0;
+    tsr_gguf *file;
+
+    write_test_file(path, 1000);
+    bytes = file_bytes(path);
+    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
+    header = (size_t)tsr_gguf_tensor_at(file, 0)->offset;
+    tsr_gguf_close(file);
+    cr_assert(open_bytes(path, &bytes, 1, &error) == TSR_OK);
+    for (size_t i = 0; i < header * 8 + 1000; i++) {
+        size_t bit = i < header * 8 ? i : random_bits(&state) % (bytes.used * 8);
+        tsr_status status;
+
+        bytes.data[bit / 8] = (char)(bytes.data[bit / 8] ^ 1 << bit % 8);
+        status = open_bytes(path, &bytes, 1, &error);
+        cr_expect(status == TSR_MALFORMED || status == TSR_UNSUPPORTED || status == TSR_CHECKSUM,
+                  "bit %zu: %d", bit, (int)status);
+        found += status != TSR_OK;
+        bytes.data[bit / 8] = (char)(bytes.data[bit / 8] ^ 1 << bit % 8);
+    }
+    cr_expect(found == header * 8 + 1000);
+    bytes_free(&bytes);
+    free(path);
+    folder_remove(folder);
+}
+
+Test(gguf, verify_names_the_tensor)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    struct tsr_error error = {0};
+    struct bytes bytes;
+    tsr_gguf *file;
+    size_t at;
+
+    write_test_file(path, 1000);
+    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
+    at = (size_t)tsr_gguf_tensor(file, "table")->offset;
+    tsr_gguf_close(file);
+    bytes = file_bytes(path);
+    bytes.data[at] ^= 1;
+    file_write(path, bytes.data, bytes.used);
+    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
+    expect_error("flip", tsr_gguf_verify(file, &error), &error, TSR_CHECKSUM, "tensor 'table'");
+    tsr_gguf_close(file);
+    bytes_free(&bytes);
+    free(path);
+    folder_remove(folder);
+}
+
+/* ---- many names ---- */
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* 100,000 keys, tensors and strings: opened in a second, so nothing is quadratic. */
+Test(gguf, many_names, .timeout = 120)
+{
+    enum { MANY = 100000 };
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf"), name[40];
+    struct tsr_slice *strings = malloc(MANY * sizeof *strings);
+    struct tsr_error error = {0};
+    tsr_gguf_writer *w;
+    tsr_gguf *file;
+    uint64_t value;
+    double start;
+
+    OK(tsr_gguf_writer_new(&w, path, &error));
+    for (size_t i = 0; i < MANY; i++) {
+        strings[i] = (struct tsr_slice){"token", i % 6};
+        snprintf(name, sizeof name, "key.%zu", i);
+        OK(tsr_gguf_set_u32(w, name, (uint32_t)i, &error));
+        snprintf(name, sizeof name, "tensor.%zu", i);
+        OK(tsr_gguf_declare(w, name, TSR_F32, 1, 1, 1, &error));
+    }
+    OK(tsr_gguf_set_strings(w, "tokens", strings, MANY, &error));
+    OK(tsr_gguf_begin(w, &error));
+    for (float i = 0; i < MANY; i++)
+        OK(tsr_gguf_data(w, &i, sizeof i, &error));
+    OK(tsr_gguf_finish(w, &error));
+    tsr_gguf_writer_free(w);
+    start = seconds();
+    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
+    cr_expect(seconds() - start < 1, "%.3f s", seconds() - start);
+    OK(tsr_gguf_u64(file, "key.99999", 0, MANY, &value, &error));
+    cr_expect(value == 99999 &&
+              *(const float *)tsr_gguf_tensor(file, "tensor.77777")->tile.data == 77777);
+    tsr_gguf_close(file);
+    free(strings);
+    free(path);
+    folder_remove(folder);
+}
+
+/* ---- the writer ---- */
+
+Test(gguf_writer, whole_or_not_at_all)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    struct tsr_error error = {0};
+    tsr_gguf_writer *w;
+    struct bytes bytes;
+
+    file_write(path, "old", 3);
+    for (int stage = 0; stage < 3;
+         stage++) { /* left before begin, before data, in the middle of data */
+        OK(tsr_gguf_writer_new(&w, path, &error));
+        declare_all(w);
+        if (stage > 0)
+            OK(tsr_gguf_begin(w, &error));
+        if (stage > 1)
+            OK(tsr_gguf_data(w, plain, sizeof plain, &error));
+        cr_expect(folder_count(folder) == 2);
+        tsr_gguf_writer_free(w);
+        bytes = file_bytes(path);
+        cr_expect(bytes.used == 3 && memcmp(bytes.data, "old", 3) == 0);
+        cr_expect(folder_count(folder) == 1, "a temporary file is left");
+        bytes_free(&bytes);
+    }
+    tsr_gguf_writer_free(NULL);
+    free(path);
+    folder_remove(folder);
+}
+
+Test(gguf_writer, misuse)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    struct tsr_error error = {0};
+    tsr_gguf_writer *w;
+    char name[65];
+
+    memset(name, 'n', 64);
+    name[64] = '\0';
+    OK(tsr_gguf_writer_new(&w, path, &error));
+    expect_error("key", tsr_gguf_set_u32(w, "a b", 1, &error), &error, TSR_INTERNAL, "a b");
+    expect_error("name", tsr_gguf_declare(w, name, TSR_F32, 1, 1, 0, &error), &error, TSR_INTERNAL,
+                 "nnn");
+    expect_error("plain", tsr_gguf_declare(w, "x", TSR_T4, 1, 1, 1, &error), &error, TSR_INTERNAL,
+                 "'x'");
+    expect_error("shape", tsr_gguf_declare(w, "x", TSR_T4, 0, 1, 0, &error), &error, TSR_MALFORMED,
+                 "empty");
+    expect_error("type", tsr_gguf_set_numbers(w, "x", TSR_GGUF_STRING, "", 0, &error), &error,
+                 TSR_INTERNAL, "'x'");
+    expect_error("data", tsr_gguf_data(w, name, 1, &error), &error, TSR_INTERNAL,
+                 "before the header");
+    expect_error("finish", tsr_gguf_finish(w, &error), &error, TSR_INTERNAL,
+                 "before its last tensor");
+    OK(tsr_gguf_set_u32(w, "twice", 1, &error));
+    OK(tsr_gguf_set_u32(w, "twice", 1, &error));
+    expect_error("key twice", tsr_gguf_begin(w, &error), &error, TSR_INTERNAL,
+                 "key 'twice' is set twice");
+    tsr_gguf_writer_free(w);
+
+    OK(tsr_gguf_writer_new(&w, path, &error));
+    OK(tsr_gguf_declare(w, "x", TSR_F32, 1, 4, 1, &error));
+    OK(tsr_gguf_declare(w, "x", TSR_F32, 1, 4, 1, &error));
+    expect_error("tensor twice", tsr_gguf_begin(w, &error), &error, TSR_INTERNAL,
+                 "tensor 'x' is set twice");
+    tsr_gguf_writer_free(w);
+
+    OK(tsr_gguf_writer_new(&w, path, &error));
+    OK(tsr_gguf_declare(w, "x", TSR_F32, 1, 4, 1, &error));
+    OK(tsr_gguf_begin(w, &error));
+    expect_error("late key", tsr_gguf_set_u32(w, "late", 1, &error), &error, TSR_INTERNAL,
+                 "'late'");
+    OK(tsr_gguf_data(w, plain, 12, &error));
+    expect_error("early finish", tsr_gguf_finish(w, &error), &error, TSR_INTERNAL,
+                 "before its last tensor");
+    expect_error("too much", tsr_gguf_data(w, plain, 8, &error), &error, TSR_INTERNAL,
+                 "4 bytes of data after");
+    tsr_gguf_writer_free(w);
+    cr_expect(folder_count(folder) == 0);
+    free(path);
+    folder_remove(folder);
+}
+
+/* Writes a file of a MiB; the status of the first call that fails. */
+static tsr_status write_large(const char *path, struct tsr_error *error)
+{
+    tsr_gguf_writer *w;
+    float *row = calloc(1 << 18, sizeof *row);
+    tsr_status status = tsr_gguf_writer_new(&w, path, error);
+
+    if (status == TSR_OK) {
+        status = tsr_gguf_declare(w, "x", TSR_F32, 1, 1 << 18, 1, error);
+        if (status == TSR_OK)
+            status = tsr_gguf_begin(w, error);
+        if (status == TSR_OK)
+            status = tsr_gguf_data(w, row, (1 << 18) * sizeof *row, error);
+        if (status == TSR_OK)
+            status = tsr_gguf_finish(w, error);
+        tsr_gguf_writer_free(w);
+    }
+    free(row);
+    return status;
+}
+
+Test(gguf_writer, no_room)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    struct tsr_error error = {0};
+    struct rlimit limit;
+
+    expect_error("full device", write_large("/dev/full", &error), &error, TSR_IO,
+                 "/dev/full: cannot write");
+    expect_error("no folder", write_large("/nonexistent/m.gguf", &error), &error, TSR_IO,
+                 "/nonexistent/m.gguf");
+    expect_error("a folder", write_large(folder, &error), &error, TSR_IO, "folder");
+    cr_assert(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = 100000;
+    cr_assert(setrlimit(RLIMIT_FSIZE, &limit) == 0); /* SIGXFSZ would end this process */
+    expect_error("file size limit", write_large(path, &error), &error, TSR_IO, "ulimit -f");
+    cr_expect(folder_count(folder) == 0, "something is left");
+    free(path);
+    folder_remove(folder);
+}
