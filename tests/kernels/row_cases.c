@@ -1,0 +1,330 @@
+/*
+ * row_cases.c: shapes and oracles of the operators on rows: the norms, softmax, the activation
+ * functions, add, argmax and sample. Lengths stand around 16 lanes, the unrolled multiples of them,
+ * and the reduction's block of 1,024. These operators may work in place, which is run too.
+ */
+#include "harness.h"
+
+/* m, k */
+static const struct shape rows_small[] = {
+    {{0, 16}},  {{2, 0}},    {{1, 1}},    {{3, 7}},    {{2, 8}},    {{2, 9}},
+    {{3, 15}},  {{3, 16}},   {{3, 17}},   {{2, 31}},   {{2, 32}},   {{2, 33}},
+    {{2, 47}},  {{2, 63}},   {{2, 64}},   {{2, 65}},   {{2, 100}},  {{2, 127}},
+    {{3, 129}}, {{1, 1023}}, {{2, 1024}}, {{2, 1025}}, {{1, 2065}}, {{1, 3000}},
+};
+static const struct shape rows_real[] = {{{2, 2048}}, {{576, 1024}}, {{12, 5632}}, {{2, 16384}}};
+
+/* ---- norms ---- */
+
+static size_t build_norm(struct call *c, const size_t *d)
+{
+    struct tsr_norm *a = (void *)&c->args;
+
+    a->m = d[0];
+    a->k = d[1];
+    a->eps = 1e-6f;
+    a->ldx = case_ld(c, d[1]);
+    a->x = case_f32(c, d[0], d[1], a->ldx);
+    a->weight = case_plain(c, d[1], -2, 2);
+    a->bias = case_plain(c, d[1], -1, 1);
+    a->ldy = a->ldx;
+    if (c->alias) {
+        a->y = (float *)(uintptr_t)a->x;
+        case_in_place(c, a->x, ELEMENT_F32, d[0], d[1], a->ldx);
+    } else {
+        a->ldy += 2;
+        a->y = case_out(c, ELEMENT_F32, d[0], d[1], a->ldy);
+    }
+    return tsr_norm_units(a);
+}
+
+/* A reduction's relative error: 64 additions in a lane, the tree, the roundings around it. */
+#define REDUCE (80 * EPS)
+
+static double squares(const float *x, size_t k)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < k; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+static void oracle_rmsnorm(struct call *c, const size_t *d)
+{
+    const struct tsr_norm *a = (void *)&c->args;
+
+    for (size_t i = 0; i < d[0] * d[1]; i++) {
+        const float *x = a->x + i / d[1] * a->ldx;
+        const double sum = squares(x, d[1]);
+        const double want = (double)x[i % d[1]] / sqrt(sum / (double)d[1] + (double)a->eps) *
+                            (double)a->weight[i % d[1]];
+
+        if (!(sum > FLT_MAX / 4))
+            oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], want, fabs(want), REDUCE, 4 * TINY);
+    }
+}
+
+static void oracle_l2norm(struct call *c, const size_t *d)
+{
+    const struct tsr_norm *a = (void *)&c->args;
+
+    for (size_t i = 0; i < d[0] * d[1]; i++) {
+        const float *x = a->x + i / d[1] * a->ldx;
+        const double sum = squares(x, d[1]), root = sqrt(sum);
+        const double want = (double)x[i % d[1]] / (root > (double)a->eps ? root : (double)a->eps);
+
+        if (!(sum > FLT_MAX / 4))
+            oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], want, fabs(want), REDUCE, 4 * TINY);
+    }
+}
+
+/* `rows` x `width` values normalized together: the mean errs by REDUCE * mean |x|, which moves all.
+ */
+static void oracle_normalize(struct call *c, const float *y, size_t ldy, const float *x, size_t ldx,
+                             size_t rows, size_t width, const float *weight, const float *bias,
+                             float eps)
+{
+    const double count = (double)(rows * width);
+    double mean = 0, absolute = 0, variance = 0, r;
+
+    for (size_t i = 0; i < rows * width; i++) {
+        mean += (double)x[i / width * ldx + i % width] / count;
+        absolute += fabs((double)x[i / width * ldx + i % width]) / count;
+    }
+    for (size_t i = 0; i < rows * width; i++)
+        variance += pow((double)x[i / width * ldx + i % width] - mean, 2) / count;
+    if (absolute * count > FLT_MAX / 4 || variance * count > FLT_MAX / 4)
+        return;
+    r = 1 / sqrt(variance + (double)eps);
+    for (size_t i = 0; i < rows * width; i++) {
+        const double centred = (double)x[i / width * ldx + i % width] - mean;
+        const double w = (double)weight[i % width], b = (double)bias[i % width];
+        const double magnitude =
+            (fabs(centred) + 2 * absolute + fabs(centred) * absolute * r) * r * fabs(w) + fabs(b);
+
+        oracle_near(c, y[i / width * ldy + i % width], centred * r * w + b, magnitude, REDUCE,
+                    4 * TINY);
+    }
+}
+
+static void oracle_layernorm(struct call *c, const size_t *d)
+{
+    const struct tsr_norm *a = (void *)&c->args;
+
+    for (size_t m = 0; m < d[0]; m++)
+        oracle_normalize(c, a->y + m * a->ldy, a->ldy, a->x + m * a->ldx, a->ldx, 1, d[1],
+                         a->weight, a->bias, a->eps);
+}
+
+const struct op_case tsr_case_rmsnorm = {build_norm, oracle_rmsnorm, SHAPES(rows_small),
+                                         SHAPES(rows_real), 1};
+const struct op_case tsr_case_layernorm = {build_norm, oracle_layernorm, SHAPES(rows_small),
+                                           SHAPES(rows_real), 1};
+const struct op_case tsr_case_l2norm = {build_norm, oracle_l2norm, SHAPES(rows_small),
+                                        SHAPES(rows_real), 1};
+
+/* ---- groupnorm: pixels, channels, groups ---- */
+
+static const struct shape groupnorm_small[] = {
+    {{0, 8, 2}},   {{1, 1, 1}},    {{1, 8, 4}},   {{5, 6, 2}},   {{7, 32, 32}},  {{9, 32, 2}},
+    {{3, 34, 2}},  {{16, 64, 4}},  {{64, 16, 1}}, {{65, 48, 3}}, {{33, 64, 2}},  {{13, 40, 8}},
+    {{257, 4, 1}}, {{100, 24, 2}}, {{40, 96, 3}}, {{21, 99, 1}}, {{128, 32, 4}}, {{300, 12, 3}},
+};
+static const struct shape groupnorm_real[] = {{{576, 512, 32}}, {{9216, 256, 32}}};
+
+static size_t build_groupnorm(struct call *c, const size_t *d)
+{
+    struct tsr_groupnorm *a = (void *)&c->args;
+
+    a->pixels = d[0];
+    a->channels = d[1];
+    a->groups = d[2];
+    a->eps = 1e-6f;
+    a->x = case_f32(c, d[0], d[1], d[1]);
+    a->weight = case_plain(c, d[1], -2, 2);
+    a->bias = case_plain(c, d[1], -1, 1);
+    if (c->alias) {
+        a->y = (float *)(uintptr_t)a->x;
+        case_in_place(c, a->x, ELEMENT_F32, d[0], d[1], d[1]);
+    } else {
+        a->y = case_out(c, ELEMENT_F32, d[0], d[1], d[1]);
+    }
+    return tsr_groupnorm_units(a);
+}
+
+static void oracle_groupnorm(struct call *c, const size_t *d)
+{
+    const struct tsr_groupnorm *a = (void *)&c->args;
+    const size_t width = d[1] / d[2];
+
+    for (size_t at = 0; at < d[1]; at += width)
+        oracle_normalize(c, a->y + at, d[1], a->x + at, d[1], d[0], width, a->weight + at,
+                         a->bias + at, a->eps);
+}
+
+const struct op_case tsr_case_groupnorm = {build_groupnorm, oracle_groupnorm,
+                                           SHAPES(groupnorm_small), SHAPES(groupnorm_real), 1};
+
+/* ---- softmax, silu, gelu ---- */
+
+static size_t build_rows(struct call *c, const size_t *d)
+{
+    struct tsr_rows *a = (void *)&c->args;
+
+    a->m = d[0];
+    a->k = d[1];
+    a->ldx = case_ld(c, d[1]);
+    a->x = case_f32(c, d[0], d[1], a->ldx);
+    a->ldy = a->ldx;
+    if (c->alias) {
+        a->y = (float *)(uintptr_t)a->x;
+        case_in_place(c, a->x, ELEMENT_F32, d[0], d[1], a->ldx);
+    } else {
+        a->ldy += 2;
+        a->y = case_out(c, ELEMENT_F32, d[0], d[1], a->ldy);
+    }
+    return tsr_rows_units(a);
+}
+
+static void oracle_softmax(struct call *c, const size_t *d)
+{
+    const struct tsr_rows *a = (void *)&c->args;
+
+    for (size_t m = 0; m < d[0]; m++) {
+        const float *x = a->x + m * a->ldx;
+        double most = -INFINITY, least = INFINITY, sum = 0;
+
+        for (size_t i = 0; i < d[1]; i++) {
+            most = fmax(most, (double)x[i]);
+            least = fmin(least, (double)x[i]);
+        }
+        for (size_t i = 0; i < d[1]; i++)
+            sum += exp((double)x[i] - most);
+        for (size_t i = 0; i < d[1]; i++) {
+            const double away = fmax((double)x[i] - most, -200),
+                         want = exp((double)x[i] - most) / sum;
+
+            if (most - least <= FLT_MAX)
+                oracle_near(c, a->y[m * a->ldy + i], want, want, REDUCE - away * EPS, 4 * TINY);
+        }
+    }
+}
+
+/* |silu| below the range of exp: exp(-x) overflows to Inf where x exp(x) is still 1e-36. */
+#define SILU_FLOOR 1e-36
+
+static double silu(double x)
+{
+    return x / (1 + exp(-x));
+}
+
+static void oracle_silu(struct call *c, const size_t *d)
+{
+    const struct tsr_rows *a = (void *)&c->args;
+
+    for (size_t i = 0; i < d[0] * d[1]; i++) {
+        const double x = (double)a->x[i / d[1] * a->ldx + i % d[1]];
+
+        oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], silu(x), fabs(silu(x)), 8 * EPS,
+                    SILU_FLOOR);
+    }
+}
+
+static void oracle_gelu_erf(struct call *c, const size_t *d)
+{
+    const struct tsr_rows *a = (void *)&c->args;
+
+    for (size_t i = 0; i < d[0] * d[1]; i++) {
+        const double x = (double)a->x[i / d[1] * a->ldx + i % d[1]];
+
+        oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], x / 2 * (1 + erf(x / sqrt(2))), fabs(x),
+                    4 * EPS, 4 * TINY);
+    }
+}
+
+static void oracle_gelu_tanh(struct call *c, const size_t *d)
+{
+    const struct tsr_rows *a = (void *)&c->args;
+
+    for (size_t i = 0; i < d[0] * d[1]; i++) {
+        const double x = (double)a->x[i / d[1] * a->ldx + i % d[1]];
+        const double inner = sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x);
+
+        oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], x / 2 * (1 + tanh(inner)), fabs(x),
+                    8 * EPS, 4 * TINY);
+    }
+}
+
+const struct op_case tsr_case_softmax = {build_rows, oracle_softmax, SHAPES(rows_small),
+                                         SHAPES(rows_real), 1};
+const struct op_case tsr_case_silu = {build_rows, oracle_silu, SHAPES(rows_small),
+                                      SHAPES(rows_real), 1};
+const struct op_case tsr_case_gelu_erf = {build_rows, oracle_gelu_erf, SHAPES(rows_small),
+                                          SHAPES(rows_real), 1};
+const struct op_case tsr_case_gelu_tanh = {build_rows, oracle_gelu_tanh, SHAPES(rows_small),
+                                           SHAPES(rows_real), 1};
+
+/* ---- silu_mul, add: m, k, one row of b repeated ---- */
+
+static const struct shape rows2_small[] = {
+    {{0, 16, 0}},  {{2, 0, 0}},   {{1, 1, 0}},   {{3, 7, 1}},   {{3, 8, 0}},
+    {{3, 9, 1}},   {{3, 15, 0}},  {{3, 16, 1}},  {{3, 17, 0}},  {{2, 31, 1}},
+    {{2, 32, 0}},  {{2, 33, 1}},  {{2, 63, 0}},  {{2, 64, 1}},  {{2, 65, 0}},
+    {{2, 100, 1}}, {{2, 127, 0}}, {{2, 128, 1}}, {{2, 129, 0}}, {{1, 1000, 0}},
+};
+static const struct shape rows2_real[] = {{{2, 5632, 0}}, {{576, 4096, 1}}, {{12, 2048, 0}}};
+
+static size_t build_rows2(struct call *c, const size_t *d)
+{
+    struct tsr_rows2 *a = (void *)&c->args;
+    const int repeated = (int)d[2], share_b = c->alias == 2 && !repeated;
+
+    a->m = d[0];
+    a->k = d[1];
+    a->lda = case_ld(c, d[1]);
+    a->a = case_f32(c, d[0], d[1], a->lda);
+    a->ldb = repeated ? 0 : case_ld(c, d[1]);
+    a->b = case_f32(c, repeated && d[0] ? 1 : d[0], d[1], a->ldb);
+    a->ldy = a->lda;
+    if (c->alias) {
+        a->y = (float *)(uintptr_t)(share_b ? a->b : a->a);
+        case_in_place(c, a->y, ELEMENT_F32, d[0], d[1], a->ldy);
+    } else {
+        a->ldy += 2;
+        a->y = case_out(c, ELEMENT_F32, d[0], d[1], a->ldy);
+    }
+    return tsr_rows2_units(a);
+}
+
+static void oracle_rows2(struct call *c, const size_t *d, int is_add)
+{
+    const struct tsr_rows2 *t = (void *)&c->args;
+
+    for (size_t i = 0; i < d[0] * d[1]; i++) {
+        const size_t m = i / d[1], at = i % d[1];
+        const double a = (double)t->a[m * t->lda + at], b = (double)t->b[m * t->ldb + at];
+        const float y = t->y[m * t->ldy + at];
+
+        if (is_add)
+            oracle_equal(c, (double)y, (double)(float)(a + b));
+        else
+            oracle_near(c, y, silu(a) * b, fmax(fabs(silu(a) * b), fabs(silu(a))), 10 * EPS,
+                        SILU_FLOOR * fmax(fabs(b), 1));
+    }
+}
+
+static void oracle_add(struct call *c, const size_t *d)
+{
+    oracle_rows2(c, d, 1);
+}
+
+static void oracle_silu_mul(struct call *c, const size_t *d)
+{
+    oracle_rows2(c, d, 0);
+}
+
+const struct op_case tsr_case_silu_mul = {build_rows2, oracle_silu_mul, SHAPES(rows2_small),
+                                          SHAPES(rows2_real), 2};
+const struct op_case tsr_case_add = {build_rows2, oracle_add, SHAPES(rows2_small),
+                                     SHAPES(rows2_real), 2};

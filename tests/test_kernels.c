@@ -1,0 +1,244 @@
+/*
+ * test_kernels.c: the kernel library. Every implementation of the table against ref, ref against
+ * its oracle, the planted bugs against the harness (all in tests/kernels/harness.h's way), and the
+ * small things: the table itself, the choice of tiers, errors, half floats, the elementary
+ * functions.
+ *
+ * TSR_CLASS=real adds the shapes of real layers. TSR_OP=<operator> runs that operator alone.
+ */
+#include "kernels/harness.h"
+#include "planted/planted.h"
+#include "ref/math_ref.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
+static int real_class(void)
+{
+    const char *class = getenv("TSR_CLASS");
+
+    return class && !strcmp(class, "real");
+}
+
+static int op_wanted(size_t op)
+{
+    const char *wanted = getenv("TSR_OP");
+
+    return !wanted || !strcmp(wanted, tsr_op_names[op]);
+}
+
+static void free_indices(struct criterion_test_params *params)
+{
+    cr_free(params->params);
+}
+
+/* Parameters are indices: each runs in a new process, where addresses differ. */
+static struct criterion_test_params indices(size_t count)
+{
+    size_t *index = cr_malloc(count * sizeof *index);
+
+    for (size_t i = 0; i < count; i++)
+        index[i] = i;
+    return cr_make_param_array(size_t, index, count, free_indices);
+}
+
+/* ---- equal bits ---- */
+
+ParameterizedTestParameters(kernels, equal_bits)
+{
+    return indices(tsr_impl_count);
+}
+
+ParameterizedTest(size_t *index, kernels, equal_bits, .timeout = 600)
+{
+    const struct tsr_impl *impl = &tsr_impls[*index];
+    const char *op = tsr_op_names[impl->op], *tier = tsr_tier_names[impl->tier];
+    const int real = real_class();
+    static struct verdict verdict;
+
+    if (!op_wanted(impl->op))
+        cr_skip_test("%s: not asked for", op);
+    if (!(tsr_cpu_tiers() >> impl->tier & 1))
+        cr_skip_test("%s: this CPU lacks the tier %s (%s)", op, tier, tsr_tier_texts[impl->tier]);
+    harness_check(&verdict, impl->op, impl->run, real, impl->tier == TSR_TIER_ref, SIZE_MAX);
+    for (size_t i = 0; i < verdict.failures && i < FAILURES_KEPT; i++)
+        cr_expect_fail("%s, %s: %s", op, tier, verdict.messages[i]);
+    cr_assert_eq(verdict.failures, 0, "%s, %s: %zu failures in %zu runs", op, tier,
+                 verdict.failures, verdict.runs);
+    cr_assert_eq(verdict.runs, harness_runs(impl->op, real), "%s, %s: %zu runs of %zu", op, tier,
+                 verdict.runs, harness_runs(impl->op, real));
+}
+
+/* ---- planted bugs ---- */
+
+ParameterizedTestParameters(kernels, planted_bugs)
+{
+    return indices(planted_count);
+}
+
+ParameterizedTest(size_t *index, kernels, planted_bugs, .timeout = 600)
+{
+    const struct planted *plant = &planted[*index];
+    static struct verdict verdict;
+
+    if (!op_wanted(plant->op))
+        cr_skip_test("%s: not asked for", tsr_op_names[plant->op]);
+    harness_check(&verdict, plant->op, plant->run, 0, 0, 1);
+    if (plant->bug)
+        cr_assert_gt(verdict.failures, 0, "%s: not caught: %s", tsr_op_names[plant->op],
+                     plant->bug);
+    else
+        cr_assert_eq(verdict.failures, 0, "%s: a correct kernel is blamed: %s",
+                     tsr_op_names[plant->op], verdict.messages[0]);
+}
+
+/* ---- the table ---- */
+
+Test(kernels, table)
+{
+    uint8_t seen[TSR_OPS][TSR_TIERS] = {{0}};
+    uint8_t last[TSR_OPS] = {0};
+    const struct tsr_kernels ref = tsr_kernels_select(1u << TSR_TIER_ref);
+    const struct tsr_kernels all = tsr_kernels_select(~0u);
+
+    for (size_t i = 0; i < tsr_impl_count; i++) {
+        const struct tsr_impl *impl = &tsr_impls[i];
+
+        cr_assert_not(seen[impl->op][impl->tier]++, "%s has two rows of tier %s",
+                      tsr_op_names[impl->op], tsr_tier_names[impl->tier]);
+        last[impl->op] = impl->tier;
+    }
+    for (size_t op = 0; op < TSR_OPS; op++) {
+        cr_assert(seen[op][TSR_TIER_ref], "%s has no ref", tsr_op_names[op]);
+        cr_assert_eq(ref.tier[op], TSR_TIER_ref);
+        cr_assert_eq(all.tier[op], last[op]);
+        cr_assert_geq(harness_cases[op]->small_count, 4, "%s has few shapes", tsr_op_names[op]);
+        cr_assert_geq(harness_cases[op]->real_count, 1, "%s has no real shape", tsr_op_names[op]);
+    }
+    cr_assert_eq((void *)ref.add, (void *)tsr_add_ref);
+}
+
+Test(kernels, tiers_parse)
+{
+    const uint32_t all = (1u << TSR_TIERS) - 1, first = 1u << (TSR_TIER_ref + 1);
+    const uint32_t usual = all & ~tsr_cpu_slow_tiers(), last = 1u << (TSR_TIERS - 1);
+    struct tsr_error error;
+    uint32_t tiers = 0;
+    char text[64];
+
+    cr_assert_eq(tsr_tiers_parse(&tiers, NULL, all, &error), TSR_OK);
+    cr_assert_eq(tiers, usual);
+    cr_assert_eq(tsr_tiers_parse(&tiers, "", all, &error), TSR_OK);
+    cr_assert_eq(tiers, usual);
+    cr_assert_eq(tsr_tiers_parse(&tiers, "ref", all, &error), TSR_OK);
+    cr_assert_eq(tiers, 1);
+    cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[1], all, &error), TSR_OK);
+    cr_assert_eq(tiers, 1 | first);
+    snprintf(text, sizeof text, "-%s,-%s", tsr_tier_names[1], tsr_tier_names[TSR_TIERS - 1]);
+    cr_assert_eq(tsr_tiers_parse(&tiers, text, all, &error), TSR_OK);
+    cr_assert_eq(tiers, usual & ~first & ~last);
+    cr_assert_eq(tsr_tiers_parse(&tiers, text, all & ~last, &error), TSR_OK,
+                 "removing what is not there");
+    tiers = 77;
+    cr_assert_eq(tsr_tiers_parse(&tiers, "avx1024", all, &error), TSR_USAGE);
+    cr_assert_eq(tsr_tiers_parse(&tiers, "-ref", all, &error), TSR_USAGE);
+    cr_assert_eq(tsr_tiers_parse(&tiers, ",", all, &error), TSR_USAGE);
+    cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[TSR_TIERS - 1], all & ~last, &error),
+                 TSR_CPU);
+    cr_assert_eq(tsr_tiers_parse(&tiers, NULL, 0, NULL), TSR_CPU);
+    cr_assert_eq(tiers, 77, "an error leaves the result alone");
+}
+
+Test(kernels, cpu_tiers)
+{
+    const uint32_t tiers = tsr_cpu_tiers();
+
+    cr_assert(tiers == 0 || (tiers & 3) == 3, "ref and the first tier come together");
+    cr_assert_eq(tsr_cpu_slow_tiers() & ~tiers, 0);
+    cr_assert_lt(tiers, 1u << TSR_TIERS);
+}
+
+/* ---- errors ---- */
+
+Test(kernels, fail)
+{
+    struct tsr_error error;
+    char name[1000];
+
+    cr_assert_eq(tsr_fail(&error, TSR_IO, "%s: %d", "a\x1b[31m\nb\x7f", 7), TSR_IO);
+    cr_assert_eq(error.status, TSR_IO);
+    cr_assert_str_eq(error.message, "a?[31m?b?: 7");
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = 0;
+    cr_assert_eq(tsr_fail(&error, TSR_MALFORMED, "%s", name), TSR_MALFORMED);
+    cr_assert_eq(strlen(error.message), sizeof error.message - 1);
+    cr_assert_eq(tsr_fail(NULL, TSR_MEMORY, "%s", "nobody listens"), TSR_MEMORY);
+}
+
+/* ---- half floats: all values, and the f32 around every boundary ---- */
+
+static void check_to_f16(uint32_t bits)
+{
+    const float x = tsr_float(bits);
+    const uint16_t h = tsr_f32_to_f16(x);
+    const double want = oracle_to_f16((double)x), got = oracle_f16(h);
+
+    cr_assert(isnan(want) ? isnan(got) : got == want && signbit(got) == signbit(want),
+              "%#x to f16: %#x", bits, h);
+}
+
+Test(kernels, f16)
+{
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        const float x = tsr_f16_to_f32((uint16_t)h);
+        const double want = oracle_f16((uint16_t)h);
+        const uint32_t bits = tsr_bits(x);
+
+        cr_assert(isnan(want) ? isnan(x) : (double)x == want && !signbit(x) == !(h >> 15),
+                  "f16 %#x", h);
+        if (isnan(want))
+            continue;
+        cr_assert_eq(tsr_f32_to_f16(x), h);
+        for (uint32_t step = 0x0fff; step <= 0x1001; step++) { /* around the tie with the next */
+            check_to_f16(bits + step);
+            check_to_f16(bits - step);
+        }
+        check_to_f16(bits + 1);
+        check_to_f16(bits - 1);
+    }
+    for (uint32_t bits = 0; bits < 0xfff00000; bits += 65521)
+        check_to_f16(bits);
+}
+
+Test(kernels, bf16)
+{
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        const float x = tsr_bf16_to_f32((uint16_t)h);
+
+        cr_assert_eq(tsr_bits(x), h << 16);
+        if (isnan(x) || isinf(x)) {
+            cr_assert(isnan(x) == !!isnan(tsr_bf16_to_f32(tsr_f32_to_bf16(x))));
+            continue;
+        }
+        cr_assert_eq(tsr_f32_to_bf16(x), h);
+        cr_assert_eq(tsr_f32_to_bf16(tsr_float((h << 16) + 0x7fff)), h);
+        cr_assert_eq(tsr_f32_to_bf16(tsr_float((h << 16) + 0x8000)),
+                     h + (h & 1)); /* a tie: to even */
+        cr_assert_eq(tsr_f32_to_bf16(tsr_float((h << 16) + 0x8001)), h + 1);
+    }
+    cr_assert(isnan(tsr_bf16_to_f32(tsr_f32_to_bf16(tsr_float(0x7f800001)))), "a NaN stays one");
+}
+
+/* ---- elementary functions in double: within an ulp or so of libm ---- */
+
+Test(kernels, pow_and_log)
+{
+    for (int i = 1; i < 2000; i++) {
+        const double x = i * 0.37, power = pow(10000, -x / 740), logarithm = log(x);
+
+        cr_assert(fabs(tsr_pow(10000, -x / 740) - power) <= 2 * DBL_EPSILON * power);
+        cr_assert(fabs(tsr_log(x) - logarithm) <= 2 * DBL_EPSILON * fabs(logarithm));
+    }
+    cr_assert_neq(tsr_math_fingerprint(), 0);
+    cr_assert_eq(tsr_math_fingerprint(), tsr_math_fingerprint());
+}
