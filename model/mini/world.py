@@ -141,9 +141,9 @@ def is_held(thing):
     return (thing.shape, thing.colour, thing.place) in HELD
 
 
-def random_scene(rng, held=False):
-    """A scene without held-out triples or, with held=True, with at least one."""
-    count = rng.randint(1, 3)
+def random_scene(rng, held=False, count=0):
+    """A scene without held-out triples or, with held=True, with at least one; 0: any count."""
+    count = count or rng.randint(1, 3)
     things = []
     for i, place in enumerate(rng.sample(range(len(PLACES)), count)):
         while True:
@@ -226,7 +226,7 @@ def variants(place):
             f"in the {up} {h} corner", f"at the {up} {h}"]
 
 
-AT_ASK = [[AT[p]] * 2 + variants(name) for p, name in enumerate(PLACES)]
+AT_ASK = [[AT[p]] * 4 + variants(name) for p, name in enumerate(PLACES)]
 AMERICAN = {"grey": "gray", "centre": "center", "colour": "color"}
 
 
