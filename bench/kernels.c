@@ -244,23 +244,28 @@ static void measure(struct row *row, struct work *w, unsigned repeat)
 /* ---- output
  * --------------------------------------------------------------------------------------------- */
 
+/* "m=48 k=2048 x16 label": what a shape does not have is left out. */
 static void shape_text(char *text, size_t size, const struct shape *s)
 {
-    snprintf(text, size, "m=%zu n=%zu k=%zu%s%.0zu %s", s->m, s->n, s->k, s->extra != 0 ? " x" : "",
-             s->extra, s->label);
+    const size_t values[] = {s->m, s->n, s->k, s->extra};
+    static const char *const names[] = {"m=", "n=", "k=", "x"};
+    size_t at = 0;
+
+    for (size_t i = 0; i < 4; i++)
+        if (values[i] > 0)
+            at += (size_t)snprintf(text + at, size - at, "%s%zu ", names[i], values[i]);
+    snprintf(text + at, size - at, "%s", s->label);
 }
 
 static json_t *row_json(const struct shape *s, const struct row *row)
 {
-    char text[96];
-    json_t *json;
+    json_t *const json = json_pack(
+        "{s:s,s:s,s:i,s:i,s:i,s:i,s:s,s:f,s:f,s:f,s:s,s:f,s:f,s:f,s:f}", "op", tsr_op_names[s->op],
+        "label", s->label, "m", (int)s->m, "n", (int)s->n, "k", (int)s->k, "x", (int)s->extra,
+        "tier", tsr_tier_names[row->tier], "seconds", row->seconds, "ops_per_second", row->rate,
+        "bytes_per_second", row->bandwidth, "bound", limit_names[row->bound], "share", row->share,
+        "spread", row->spread, "share_of_ceiling", row->of_ceiling, "waited", row->waited);
 
-    shape_text(text, sizeof text, s);
-    json = json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:s,s:f,s:f,s:f,s:f}", "op", tsr_op_names[s->op],
-                     "shape", text, "tier", tsr_tier_names[row->tier], "seconds", row->seconds,
-                     "ops_per_second", row->rate, "bytes_per_second", row->bandwidth, "bound",
-                     limit_names[row->bound], "share", row->share, "spread", row->spread,
-                     "share_of_ceiling", row->of_ceiling, "waited", row->waited);
     if (row->onednn > 0)
         json_object_set_new(json, "onednn_time_ratio", json_real(row->onednn));
     return json;
@@ -294,7 +299,7 @@ static void print_row(const struct shape *s, const struct row *row)
 
 static json_t *find_row(json_t *old, const json_t *row)
 {
-    static const char *const keys[] = {"op", "shape", "tier"};
+    static const char *const keys[] = {"op", "label", "m", "n", "k", "x", "tier"};
     json_t *candidate;
     size_t i;
 
@@ -310,47 +315,49 @@ static json_t *find_row(json_t *old, const json_t *row)
     return NULL;
 }
 
-/* Prints what changed; the number of rows that became slower. */
-static size_t compare_rows(json_t *old, json_t *rows)
+static double number(const json_t *row, const char *key)
 {
-    size_t slower = 0, faster = 0, noise = 0, i;
-    json_t *row;
+    return json_number_value(json_object_get(row, key));
+}
 
+static void print_change(const json_t *row, double ratio, double margin)
+{
+    fprintf(stderr, "%s  %s %s m=%.0f n=%.0f k=%.0f x%.0f %s: share %.2f of before, noise %.0f%%\n",
+            ratio < 1 ? "SLOWER" : "faster", json_string_value(json_object_get(row, "op")),
+            json_string_value(json_object_get(row, "tier")), number(row, "m"), number(row, "n"),
+            number(row, "k"), number(row, "x"), json_string_value(json_object_get(row, "label")),
+            ratio, 100 * margin);
+}
+
+/* Prints what changed against a saved run; TSR_INTERNAL if a row became slower. */
+static tsr_status compare(const char *path, json_t *rows, struct tsr_error *error)
+{
+    json_error_t why;
+    json_t *const old = json_load_file(path, JSON_REJECT_DUPLICATES, &why), *row;
+    size_t slower = 0, faster = 0, noise = 0, i;
+
+    if (old == NULL)
+        return tsr_fail(error, TSR_MALFORMED, "%.120s: %.80s", path, why.text);
     json_array_foreach(rows, i, row)
     {
         const json_t *const before = find_row(old, row);
-        double ratio, margin;
+        const double share = number(before, "share"), ratio = number(row, "share") / share;
+        const double margin = fmax(noise_floor, number(row, "spread") + number(before, "spread"));
 
-        if (before == NULL)
+        if (!(share > 0))
             continue;
-        ratio = json_number_value(json_object_get(row, "share")) /
-                json_number_value(json_object_get(before, "share"));
-        margin = fmax(noise_floor, json_number_value(json_object_get(row, "spread")) +
-                                       json_number_value(json_object_get(before, "spread")));
         if (ratio > 1 - margin && ratio < 1 + margin) {
             noise++;
             continue;
         }
         slower += ratio < 1;
         faster += ratio > 1;
-        fprintf(stderr, "%s  %s %s: share %.2f of before, noise %.0f%%\n",
-                ratio < 1 ? "SLOWER" : "faster", json_string_value(json_object_get(row, "op")),
-                json_string_value(json_object_get(row, "shape")), ratio, 100 * margin);
+        print_change(row, ratio, margin);
     }
-    fprintf(stderr, "compared: %zu slower, %zu faster, %zu within noise\n", slower, faster, noise);
-    return slower;
-}
-
-static tsr_status compare(const char *path, json_t *rows, struct tsr_error *error)
-{
-    json_error_t why;
-    json_t *const old = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    size_t slower;
-
-    if (old == NULL)
-        return tsr_fail(error, TSR_MALFORMED, "%.120s: %.80s", path, why.text);
-    slower = compare_rows(old, rows);
     json_decref(old);
+    if (slower + faster + noise == 0)
+        return tsr_fail(error, TSR_MALFORMED, "%.120s holds no run of these kernels", path);
+    fprintf(stderr, "compared: %zu slower, %zu faster, %zu within noise\n", slower, faster, noise);
     return slower == 0 ? TSR_OK
                        : tsr_fail(error, TSR_INTERNAL, "%zu kernels are slower than in %.120s",
                                   slower, path);

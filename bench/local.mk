@@ -2,7 +2,8 @@
 BENCH_LIBS = libbench.la
 noinst_LTLIBRARIES += libbench.la
 libbench_la_SOURCES = bench/bench.h bench/limits.h bench/limits.c bench/sample.h bench/sample.c \
-	bench/probe.h bench/cases.h bench/cases.c bench/kernels.c bench/onednn.h bench/onednn.c
+	bench/probe.h bench/cases.h bench/cases.c bench/kernels.c bench/onednn.h bench/onednn.c \
+	bench/model.c
 libbench_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 libbench_la_LIBADD = $(DNNL_LIBS)
 

@@ -76,6 +76,7 @@ struct tsr_plan {
     size_t cache;       /* keys and values */
     size_t buffers;     /* activations, picture decode */
     size_t total;
+    size_t token, code; /* of the weights, what one more text token and one more picture code must read */
 };
 TSR_API tsr_status tsr_plan_make(struct tsr_plan *plan, const tsr_model *model, const struct tsr_settings *settings,
                                  struct tsr_error *error);

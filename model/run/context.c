@@ -168,12 +168,15 @@ tsr_status tsr_plan_make(struct tsr_plan *plan, const tsr_model *model,
                                   : tsr_fail(error, TSR_MEMORY, "out of memory");
 
     if (status == TSR_OK) {
+        const size_t *part = model->part_bytes;
         struct tsr_exec dry = {0};
         lay_out(c, &dry);
         *plan = (struct tsr_plan){.weights = weight_bytes(model, c->settings.wants),
                                   .cache = tsr_cache_bytes(&c->talk) + tsr_cache_bytes(&c->draw),
                                   .buffers = dry.peak};
         plan->total = plan->cache + plan->buffers + plan->weights;
+        plan->token = part[TSR_PART_LM] + part[model->tied ? TSR_PART_EMBED : TSR_PART_HEAD];
+        plan->code = part[TSR_PART_LM] + part[TSR_PART_DRAW_HEAD];
     }
     free(c);
     return status;
