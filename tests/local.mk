@@ -45,9 +45,15 @@ tests_test_picture_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) $(JPEG_LIBS)
 
 check_PROGRAMS += tests/test_model
 TESTS += tests/test_model
-tests_test_model_SOURCES = tests/test_model.c tests/npy.h tests/npy.c
+tests_test_model_SOURCES = tests/test_model.c tests/models.h tests/models.c tests/npy.h tests/npy.c
 tests_test_model_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_model_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/test_context
+TESTS += tests/test_context
+tests_test_context_SOURCES = tests/test_context.c tests/models.h tests/models.c tests/npy.h tests/npy.c
+tests_test_context_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
+tests_test_context_LDADD = $(TEST_LIBS)
 
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif

@@ -1,96 +1,18 @@
 /*
  * test_model.c: tessera against the official class, on tiny random checkpoints of all the forms
  * that are published.
- *
- * Each checkpoint is converted (f32, unless said) into a temporary file, opened, and the file
- * removed: it stays mapped.
  */
 #include <criterion/criterion.h>
 
+#include "models.h"
 #include "npy.h"
-#include "run/context.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { FIXTURES = 3 };
-static const char *const fixtures[FIXTURES] = {"janus-a-f32", "janus-b-bf16-sharded",
-                                               "janus-c-f16-official"};
 
 /* ---- help ------------------------------------------------------------------------------------ */
-
-static tsr_model *convert(const char *folder, uint32_t format)
-{
-    struct tsr_convert_options options = {.format = format};
-    struct tsr_error error = {.message = ""};
-    char path[] = "/tmp/tsr-model-XXXXXX";
-    tsr_model *model;
-    const int fd = mkstemp(path);
-
-    cr_assert(fd >= 0);
-    close(fd);
-    memset(options.part_format, 0xff, sizeof options.part_format);
-    cr_assert_eq(tsr_convert(fixture_path(folder, ""), path, &options, &error), TSR_OK, "%s",
-                 error.message);
-    cr_assert_eq(tsr_model_open(&model, path, NULL, &error), TSR_OK, "%s", error.message);
-    unlink(path);
-    return model;
-}
-
-static const struct tsr_settings greedy = {
-    .temperature = 0, .guidance = -1, .cache_format = ~0u, .tokens_max = 32};
-
-static tsr_context *context_with(const tsr_model *model, tsr_pool *pool,
-                                 const struct tsr_settings *settings)
-{
-    struct tsr_error error = {.message = ""};
-    tsr_context *context;
-
-    cr_assert_eq(tsr_context_new(&context, model, pool, settings, &error), TSR_OK, "%s",
-                 error.message);
-    return context;
-}
-
-/* The case's description and its two pictures. */
-struct example {
-    json_t *facts;
-    struct tsr_picture pictures[2];
-    char *question; /* the user's text of the understanding prompt */
-};
-
-static struct example example_read(const char *folder)
-{
-    static const char mark[] = "<image_placeholder>\n";
-    struct example x = {json_load_file(fixture_path(folder, "case.json"), 0, NULL),
-                        .question = NULL};
-    struct tsr_error error = {.message = ""};
-    const json_t *understand = json_object_get(x.facts, "understand");
-    const char *text = json_string_value(json_object_get(understand, "text"));
-
-    cr_assert(text != NULL);
-    for (size_t i = 0; i < 2; i++) {
-        const char *name =
-            json_string_value(json_array_get(json_object_get(understand, "pictures"), i));
-        cr_assert_eq(tsr_picture_read(&x.pictures[i], fixture_path(folder, name), &error), TSR_OK,
-                     "%s", error.message);
-    }
-    for (const char *at; (at = strstr(text, mark)) != NULL;)
-        text = at + strlen(mark);
-    x.question = strndup(text, (size_t)(strstr(text, "\n\n") - text));
-    return x;
-}
-
-static void example_free(struct example *x)
-{
-    json_decref(x->facts);
-    tsr_picture_free(&x->pictures[0]);
-    tsr_picture_free(&x->pictures[1]);
-    free(x->question);
-}
 
 /* max|a - b| <= bound * max|b|, row by row. */
 static void check_rows(const float *a, const float *b, size_t rows, size_t k, double bound,
@@ -108,42 +30,12 @@ static void check_rows(const float *a, const float *b, size_t rows, size_t k, do
     }
 }
 
-/* Reads the stream to its end; the reply's tokens, or the codes of all pictures, into out [room].
- */
-static size_t run(tsr_context *context, unsigned want, int32_t *out, size_t room)
-{
-    struct tsr_error error = {.message = ""};
-    struct tsr_event event;
-    size_t count = 0;
-    tsr_status status;
-
-    cr_assert_eq(tsr_want(context, want, &error), TSR_OK, "%s", error.message);
-    while ((status = tsr_next(context, &event, &error)) == TSR_OK) {
-        if (event.kind == TSR_EVENT_TEXT && count < room)
-            out[count++] = event.token;
-        for (size_t i = 0; event.kind == TSR_EVENT_PICTURE && i < event.code_count && count < room;
-             i++)
-            out[count++] = event.codes[i];
-    }
-    cr_assert_eq(status, TSR_END, "%s", error.message);
-    return count;
-}
-
-static struct tsr_probe probe_of(const struct npy *ids, const struct example *x, float *logits)
-{
-    return (struct tsr_probe){.ids = ids->data,
-                              .count = ids->count,
-                              .pictures = x->pictures,
-                              .picture_count = 2,
-                              .logits = logits};
-}
-
 /* ---- parity ---------------------------------------------------------------------------------- */
 
 static void check_understanding(const char *folder)
 {
-    tsr_model *model = convert(folder, TSR_F32);
-    tsr_context *context = context_with(model, NULL, &greedy);
+    tsr_model *model = model_converted(folder, TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
     struct example x = example_read(folder);
     struct npy ids = npy_read(folder, "prompt_ids", "<i4"),
                embeddings = npy_read(folder, "picture_embeddings", "<f4");
@@ -176,8 +68,8 @@ static void check_understanding(const char *folder)
  * token, we do not. */
 static void check_greedy(const char *folder)
 {
-    tsr_model *model = convert(folder, TSR_F32);
-    tsr_context *context = context_with(model, NULL, &greedy);
+    tsr_model *model = model_converted(folder, TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
     struct example x = example_read(folder);
     struct npy ids = npy_read(folder, "prompt_ids", "<i4"),
                tokens = npy_read(folder, "prompt_greedy", "<i4");
@@ -195,7 +87,7 @@ static void check_greedy(const char *folder)
             cr_assert_eq(tsr_prompt_ids(context, ids.data, ids.count, x.pictures, 2, &error),
                          TSR_OK, "%s", error.message);
         }
-        const size_t count = run(context, TSR_TEXT, got, 32);
+        const size_t count = context_run(context, TSR_TEXT, got, 32);
         for (size_t i = 0; i < count; i++)
             cr_assert_eq(got[i], expected[i], "token %zu is %d, not %d", i, got[i], expected[i]);
         cr_assert(count == 32 || expected[count] == model->ids.end,
@@ -219,8 +111,8 @@ static char *draw_content(const struct example *x, size_t index)
 
 static void check_drawing(const char *folder)
 {
-    tsr_model *model = convert(folder, TSR_F32);
-    tsr_context *context = context_with(model, NULL, &greedy);
+    tsr_model *model = model_converted(folder, TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
     struct example x = example_read(folder);
     struct npy codes = npy_read(folder, "draw_codes", "<i4");
     const size_t cells = codes.shape[1];
@@ -240,7 +132,7 @@ static void check_drawing(const char *folder)
             cr_assert_eq(tsr_prompt_user(context, content, NULL, 0, &error), TSR_OK, "%s",
                          error.message);
         }
-        cr_assert_eq(run(context, TSR_PICTURE, got, cells), cells);
+        cr_assert_eq(context_run(context, TSR_PICTURE, got, cells), cells);
         cr_assert(memcmp(got, (int32_t *)codes.data + index * cells, cells * sizeof *got) == 0,
                   "picture %zu: other codes", index);
         npy_free(&ids);
@@ -255,8 +147,8 @@ static void check_drawing(const char *folder)
 
 static void check_decoder(const char *folder)
 {
-    tsr_model *model = convert(folder, TSR_F32);
-    tsr_context *context = context_with(model, NULL, &greedy);
+    tsr_model *model = model_converted(folder, TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
     struct npy codes = npy_read(folder, "vq_codes", "<i4"), rgb = npy_read(folder, "vq_rgb", "|u1");
     struct npy pixels = npy_read(folder, "vq_pixels", "<f4");
     const size_t side = model->net.traits.picture_side, size = side * side * 3;
@@ -288,8 +180,8 @@ static void check_decoder(const char *folder)
 
 static void check_encoder(const char *folder)
 {
-    tsr_model *model = convert(folder, TSR_F32);
-    tsr_context *context = context_with(model, NULL, &greedy);
+    tsr_model *model = model_converted(folder, TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
     struct npy rgb = npy_read(folder, "vq_encode_rgb", "|u1"),
                codes = npy_read(folder, "vq_encode_codes", "<i4");
     const size_t side = rgb.shape[1], cells = codes.shape[1];
@@ -312,15 +204,15 @@ static void check_encoder(const char *folder)
 #define FOR_EACH_FIXTURE(name)                                                                     \
     Test(parity, name##_a)                                                                         \
     {                                                                                              \
-        check_##name(fixtures[0]);                                                                 \
+        check_##name(model_fixtures[0]);                                                           \
     }                                                                                              \
     Test(parity, name##_b)                                                                         \
     {                                                                                              \
-        check_##name(fixtures[1]);                                                                 \
+        check_##name(model_fixtures[1]);                                                           \
     }                                                                                              \
     Test(parity, name##_c)                                                                         \
     {                                                                                              \
-        check_##name(fixtures[2]);                                                                 \
+        check_##name(model_fixtures[2]);                                                           \
     }
 
 FOR_EACH_FIXTURE(understanding)

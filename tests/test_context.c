@@ -1,0 +1,397 @@
+/*
+ * test_context.c: what a context promises: the same bits for any number of threads, any tier and
+ * any cut of the prompt; a seed's picture whatever else is drawn with it; a plan that is what is
+ * used; cancel, fork and misuse end in an error and nothing else.
+ */
+#include <criterion/criterion.h>
+
+#include "models.h"
+#include "npy.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the same bits --------------------------------------------------------------------------- */
+
+/* Logits [count, vocabulary] of a fixture's understanding prompt; the caller frees them. */
+static float *prompt_logits(const char *folder, const tsr_model *model, tsr_pool *pool,
+                            uint32_t tiers, size_t *bytes)
+{
+    struct tsr_settings settings = settings_greedy;
+    struct npy ids = npy_read(folder, "prompt_ids", "<i4");
+    struct example x = example_read(folder);
+    struct tsr_error error = {.message = ""};
+    struct tsr_probe probe;
+
+    *bytes = ids.count * model->net.traits.vocabulary * sizeof(float);
+    probe = probe_of(&ids, &x, malloc(*bytes));
+    settings.tiers = tiers;
+    tsr_context *context = context_new(model, pool, &settings);
+    cr_assert_eq(tsr_probe_run(context, &probe, &error), TSR_OK, "%s", error.message);
+    tsr_context_free(context);
+    example_free(&x);
+    npy_free(&ids);
+    return probe.logits;
+}
+
+/* Every tier, and two and three threads, against ref on one thread. */
+static void check_same_bits(const char *folder, uint32_t format)
+{
+    tsr_model *model = model_converted(folder, format);
+    const uint32_t able = tsr_cpu_tiers(), ref = 1u << TSR_TIER_ref;
+    size_t bytes;
+    float *expected = prompt_logits(folder, model, NULL, ref, &bytes);
+
+    for (unsigned tier = 0; tier < TSR_TIERS; tier++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            const struct tsr_pool_options options = {.threads = threads};
+            const uint32_t tiers = able & ((2u << tier) - 1);
+            tsr_pool *pool;
+            if ((able >> tier & 1) == 0)
+                continue;
+            cr_assert_eq(tsr_pool_new(&pool, &options, NULL), TSR_OK);
+            float *got = prompt_logits(folder, model, pool, tiers, &bytes);
+            cr_assert(memcmp(got, expected, bytes) == 0, "%s, %u threads: other bits",
+                      tsr_tier_names[tier], threads);
+            free(got);
+            tsr_pool_free(pool);
+        }
+    free(expected);
+    tsr_model_close(model);
+}
+
+Test(context, same_bits_f32)
+{
+    check_same_bits(model_fixtures[0], TSR_F32);
+}
+Test(context, same_bits_f16)
+{
+    check_same_bits(model_fixtures[2], TSR_F16);
+}
+Test(context, same_bits_q8_0)
+{
+    check_same_bits(model_fixtures[1], TSR_T8);
+}
+Test(context, same_bits_q4_0)
+{
+    check_same_bits(model_fixtures[2], TSR_T4);
+}
+
+/* Drawing on every tier: the pixels too. */
+static void check_same_pixels(uint32_t format)
+{
+    tsr_model *model = model_converted(model_fixtures[1], format);
+    const size_t side = model->net.traits.picture_side, cells = model->net.traits.codes;
+    int32_t *codes = malloc(cells * sizeof *codes);
+    struct tsr_picture first = {0, 0, NULL};
+
+    for (size_t i = 0; i < cells; i++)
+        codes[i] = (int32_t)(i * 7 % model->net.traits.codebook);
+    for (unsigned tier = 0; tier < TSR_TIERS; tier++) {
+        struct tsr_settings settings = settings_greedy;
+        struct tsr_picture picture;
+        settings.tiers = tsr_cpu_tiers() & ((2u << tier) - 1);
+        tsr_context *context = context_new(model, NULL, &settings);
+        cr_assert_eq(tsr_probe_decode(context, codes, &picture, NULL, NULL), TSR_OK);
+        if (first.rgb != NULL) {
+            cr_assert(memcmp(first.rgb, picture.rgb, side * side * 3) == 0, "%s: other pixels",
+                      tsr_tier_names[tier]);
+            tsr_picture_free(&picture);
+        } else {
+            first = picture;
+        }
+        tsr_context_free(context);
+    }
+    tsr_picture_free(&first);
+    free(codes);
+    tsr_model_close(model);
+}
+
+Test(context, same_pixels_f32)
+{
+    check_same_pixels(TSR_F32);
+}
+Test(context, same_pixels_q8_0)
+{
+    check_same_pixels(TSR_T8);
+}
+
+/*
+ * Prompt and reply read at once give, at every position of the reply, the bits that the reply was
+ * made with token by token; and a prompt in two parts gives the reply of the whole.
+ */
+Test(context, pieces_and_whole_are_the_same)
+{
+    const char *folder = model_fixtures[2];
+    tsr_model *model = model_converted(folder, TSR_T8);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
+    const size_t vocabulary = model->net.traits.vocabulary;
+    struct npy ids = npy_read(folder, "draw_ids_0", "<i4");
+    const size_t prompt = ids.shape[1];
+    struct tsr_error error = {.message = ""};
+    struct tsr_event event;
+    int32_t all[512];
+    float *steps = malloc(32 * vocabulary * sizeof *steps);
+    float *whole = malloc(512 * vocabulary * sizeof *whole);
+    size_t count = prompt;
+
+    memcpy(all, ids.data, prompt * sizeof *all);
+    cr_assert_eq(tsr_prompt_ids(context, all, 3, NULL, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_prompt_ids(context, all + 3, prompt - 3, NULL, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_want(context, TSR_TEXT, &error), TSR_OK, "%s", error.message);
+    while (tsr_next(context, &event, &error) == TSR_OK)
+        if (event.kind == TSR_EVENT_TEXT) {
+            memcpy(steps + (count - prompt) * vocabulary, context->logits,
+                   vocabulary * sizeof *steps);
+            all[count++] = event.token;
+        }
+    cr_assert_gt(count, prompt + 4);
+    const struct tsr_probe probe = {.ids = all, .count = count, .logits = whole};
+    cr_assert_eq(tsr_probe_run(context, &probe, &error), TSR_OK, "%s", error.message);
+    cr_assert(memcmp(whole + (prompt - 1) * vocabulary, steps,
+                     (count - prompt) * vocabulary * sizeof *steps) == 0);
+    free(steps);
+    free(whole);
+    npy_free(&ids);
+    tsr_context_free(context);
+    tsr_model_close(model);
+}
+
+/* A second turn in the same cache continues as if the whole conversation had been one prompt. */
+Test(context, second_turn_continues)
+{
+    tsr_model *model = model_converted(model_fixtures[0], TSR_F32);
+    struct tsr_settings settings = settings_greedy;
+    int32_t first[8], second[8], again[8];
+    struct tsr_error error = {.message = ""};
+
+    settings.tokens_max = 8;
+    tsr_context *context = context_new(model, NULL, &settings);
+    cr_assert_eq(tsr_prompt_user(context, "a cup of tea", NULL, 0, &error), TSR_OK);
+    const size_t n1 = context_run(context, TSR_TEXT, first, 8);
+    cr_assert_eq(tsr_prompt_user(context, "and snow", NULL, 0, &error), TSR_OK);
+    const size_t n2 = context_run(context, TSR_TEXT, second, 8);
+    cr_assert_gt(n1, 0);
+    cr_assert_gt(n2, 0);
+
+    /* the same by hand */
+    struct tsr_text text = {0};
+    int32_t *head, *tail, all[400];
+    size_t head_count, tail_count;
+    cr_assert_eq(tsr_template_system(&model->format, &text, NULL, &error), TSR_OK);
+    cr_assert_eq(tsr_template_user(&model->format, &text, "a cup of tea", 0, &error), TSR_OK);
+    cr_assert_eq(tsr_template_reply(&model->format, &text, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_tokenizer_encode(model->tokenizer, &text, 1, &head, &head_count, &error),
+                 TSR_OK);
+    tsr_text_clear(&text);
+    cr_assert_eq(tsr_template_end(&model->format, &text, &error), TSR_OK);
+    cr_assert_eq(tsr_template_user(&model->format, &text, "and snow", 0, &error), TSR_OK);
+    cr_assert_eq(tsr_template_reply(&model->format, &text, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_tokenizer_encode(model->tokenizer, &text, 0, &tail, &tail_count, &error),
+                 TSR_OK);
+    cr_assert_lt(head_count + n1 + tail_count, 400);
+    memcpy(all, head, head_count * sizeof *all);
+    memcpy(all + head_count, first, n1 * sizeof *all);
+    memcpy(all + head_count + n1, tail, tail_count * sizeof *all);
+    tsr_context_reset(context);
+    cr_assert_eq(tsr_prompt_ids(context, all, head_count + n1 + tail_count, NULL, 0, &error),
+                 TSR_OK);
+    cr_assert_eq(context_run(context, TSR_TEXT, again, 8), n2);
+    cr_assert(memcmp(second, again, n2 * sizeof *again) == 0);
+    free(head);
+    free(tail);
+    tsr_text_free(&text);
+    tsr_context_free(context);
+    tsr_model_close(model);
+}
+
+/* ---- seeds ----------------------------------------------------------------------------------- */
+
+static size_t draw(const tsr_model *model, uint64_t seed, unsigned count, float guidance,
+                   int32_t *codes)
+{
+    const struct tsr_settings settings = {.temperature = 1,
+                                          .guidance = guidance,
+                                          .cache_format = ~0u,
+                                          .seed = seed,
+                                          .count = count,
+                                          .wants = TSR_PICTURE};
+    tsr_context *context = context_new(model, NULL, &settings);
+    struct tsr_error error = {.message = ""};
+
+    cr_assert_eq(tsr_prompt_user(context, "three pears", NULL, 0, &error), TSR_OK);
+    const size_t drawn = context_run(context, TSR_PICTURE, codes, count * model->net.traits.codes);
+    tsr_context_free(context);
+    return drawn;
+}
+
+Test(context, pictures_drawn_together_are_those_drawn_alone)
+{
+    static const uint32_t formats[] = {TSR_F32, TSR_T4};
+    static const float guidances[] = {5, 1};
+
+    for (size_t i = 0; i < 4; i++) {
+        tsr_model *model = model_converted(model_fixtures[1], formats[i / 2]);
+        const size_t cells = model->net.traits.codes;
+        int32_t *together = malloc(3 * cells * sizeof *together);
+        int32_t *alone = malloc(cells * sizeof *alone);
+        cr_assert_eq(draw(model, 40, 3, guidances[i % 2], together), 3 * cells);
+        for (size_t p = 0; p < 3; p++) {
+            cr_assert_eq(draw(model, 40 + p, 1, guidances[i % 2], alone), cells);
+            cr_assert(memcmp(alone, together + p * cells, cells * sizeof *alone) == 0);
+        }
+        cr_assert(memcmp(together, together + cells, cells * sizeof *alone) != 0);
+        free(together);
+        free(alone);
+        tsr_model_close(model);
+    }
+}
+
+/* The first word of the known answer for key 0 and counter 0 (Random123, kat_vectors). */
+Test(context, random_numbers_are_philox)
+{
+    cr_assert_eq(tsr_random(0, 0, 0), (float)(0x6627e8d5u >> 8) * 0x1p-24f);
+    double sum = 0;
+    for (uint32_t i = 0; i < 4096; i++) {
+        const float u = tsr_random(UINT64_MAX, i, 1);
+        cr_assert(u >= 0 && u < 1);
+        sum += u;
+    }
+    cr_assert(fabs(sum / 4096 - 0.5) < 0.02);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+Test(context, the_plan_is_what_is_taken)
+{
+    static const unsigned wants[] = {0, TSR_TEXT, TSR_PICTURE, TSR_TEXT | TSR_SEE};
+    tsr_model *model = model_converted(model_fixtures[0], TSR_T8);
+    struct example x = example_read(model_fixtures[0]);
+
+    for (size_t i = 0; i < 4; i++) {
+        struct tsr_settings settings = settings_greedy;
+        struct tsr_error error = {.message = ""};
+        struct tsr_plan plan;
+        int32_t out[64];
+        settings.wants = wants[i];
+        cr_assert_eq(tsr_plan_make(&plan, model, &settings, &error), TSR_OK, "%s", error.message);
+        tsr_context *context = context_new(model, NULL, &settings);
+        cr_assert_eq(plan.buffers, context->exec.bytes);
+        cr_assert_eq(plan.cache, tsr_cache_bytes(&context->talk) + tsr_cache_bytes(&context->draw));
+        cr_assert_eq(plan.total, plan.weights + plan.cache + plan.buffers);
+        cr_assert_gt(plan.weights, 0);
+        if (wants[i] != TSR_PICTURE) {
+            const size_t pictures = wants[i] == TSR_TEXT ? 0 : 2;
+            cr_assert_eq(tsr_prompt_user(context, x.question, x.pictures, pictures, &error),
+                         TSR_OK);
+            context_run(context, TSR_TEXT, out, 64);
+        }
+        if (wants[i] == 0 || wants[i] == TSR_PICTURE) {
+            cr_assert_eq(tsr_prompt_user(context, x.question, NULL, 0, &error), TSR_OK);
+            context_run(context, TSR_PICTURE, out, 64);
+        }
+        cr_assert_leq(context->exec.peak, context->exec.bytes);
+        cr_assert_eq(context->exec.used, context->fixed, "a step left something on the stack");
+        tsr_context_free(context);
+    }
+    example_free(&x);
+    tsr_model_close(model);
+}
+
+/* ---- misuse, cancel, fork -------------------------------------------------------------------- */
+
+Test(context, cancel_ends_it_and_reset_mends_it)
+{
+    tsr_model *model = model_converted(model_fixtures[0], TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
+    struct tsr_error error = {.message = ""};
+    struct tsr_event event;
+    int32_t before[64], after[64];
+
+    cr_assert_eq(tsr_prompt_user(context, "snow", NULL, 0, &error), TSR_OK);
+    const size_t count = context_run(context, TSR_PICTURE, before, 64);
+    cr_assert_eq(tsr_prompt_user(context, "snow", NULL, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_want(context, TSR_PICTURE, &error), TSR_OK);
+    cr_assert_eq(tsr_next(context, &event, &error), TSR_OK);
+    cr_assert_eq(tsr_next(context, &event, &error), TSR_OK);
+    tsr_cancel(context);
+    cr_assert_eq(tsr_next(context, &event, &error), TSR_INTERRUPTED);
+    cr_assert_eq(tsr_next(context, &event, &error), TSR_USAGE);
+    cr_assert_eq(tsr_prompt_user(context, "snow", NULL, 0, &error), TSR_USAGE);
+    tsr_context_reset(context);
+    cr_assert_eq(tsr_prompt_user(context, "snow", NULL, 0, &error), TSR_OK);
+    cr_assert_eq(context_run(context, TSR_PICTURE, after, 64), count);
+    cr_assert(memcmp(before, after, count * sizeof *before) == 0);
+    tsr_context_free(context);
+    tsr_model_close(model);
+}
+
+Test(context, a_child_needs_a_context_of_its_own)
+{
+    tsr_model *model = model_converted(model_fixtures[0], TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
+    struct tsr_event event;
+    int status;
+    const pid_t child = fork();
+
+    if (child == 0) {
+        tsr_context *own;
+        int bad = tsr_next(context, &event, NULL) != TSR_USAGE;
+        bad |= tsr_context_new(&own, model, NULL, &settings_greedy, NULL) != TSR_OK;
+        bad |= bad == 0 && tsr_prompt_user(own, "snow", NULL, 0, NULL) != TSR_OK;
+        bad |= bad == 0 && tsr_want(own, TSR_TEXT, NULL) != TSR_OK;
+        bad |= bad == 0 && tsr_next(own, &event, NULL) != TSR_OK;
+        _exit(bad);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    tsr_context_free(context);
+    tsr_model_close(model);
+}
+
+Test(context, misuse_is_told)
+{
+    tsr_model *model = model_converted(model_fixtures[0], TSR_F32);
+    const int32_t last = (int32_t)model->net.traits.vocabulary - 1;
+    const struct tsr_settings bad[] = {
+        {.temperature = NAN, .guidance = -1, .cache_format = ~0u},
+        {.guidance = INFINITY, .cache_format = ~0u},
+        {.top_p = 1.5f, .cache_format = ~0u},
+        {.cache_format = TSR_T8},
+        {.context = 1 << 30, .cache_format = ~0u},
+        {.count = 1000, .cache_format = ~0u},
+        {.wants = 64, .cache_format = ~0u},
+        {.context = 5, .wants = TSR_PICTURE, .cache_format = ~0u},
+    };
+    struct tsr_error error = {.message = ""};
+    struct tsr_event event;
+    tsr_context *context;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(tsr_context_new(&context, model, NULL, &bad[i], &error), TSR_USAGE,
+                     "settings %zu", i);
+    struct tsr_settings small = settings_greedy;
+    small.context = 32;
+    small.wants = TSR_TEXT;
+    context = context_new(model, NULL, &small);
+    cr_assert_eq(tsr_next(context, &event, &error), TSR_END);
+    cr_assert_eq(tsr_want(context, TSR_TEXT, &error), TSR_USAGE, "without a prompt");
+    cr_assert_eq(tsr_want(context, TSR_PICTURE, &error), TSR_USAGE, "not made for it");
+    cr_assert_eq(tsr_prompt_ids(context, &(int32_t){last + 1}, 1, NULL, 0, &error), TSR_USAGE);
+    cr_assert_eq(tsr_prompt_ids(context, &(int32_t){-1}, 1, NULL, 0, &error), TSR_USAGE);
+    cr_assert_eq(tsr_prompt_ids(context, &model->ids.picture, 1, NULL, 0, &error), TSR_USAGE,
+                 "a picture's position without a picture");
+    int32_t ids[64];
+    for (size_t i = 0; i < 64; i++)
+        ids[i] = last;
+    cr_assert_eq(tsr_prompt_ids(context, ids, 64, NULL, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_want(context, TSR_TEXT, &error), TSR_USAGE, "longer than the context");
+    tsr_context_reset(context);
+    cr_assert_eq(tsr_prompt_ids(context, ids, 31, NULL, 0, &error), TSR_OK);
+    cr_assert_leq(context_run(context, TSR_TEXT, ids, 64), 2, "the context was full");
+    tsr_context_free(context);
+    tsr_model_close(model);
+}
