@@ -163,3 +163,350 @@ Test(text, fixtures)
     cr_expect_eq(texts, 2 * 6 * 335, "%zu texts", texts);
     cr_expect_eq(decodings, 2 * 6 * 117, "%zu decodings", decodings);
 }
+
+/* ---- spans and templates --------------------------------------------------------------------------------- */
+
+/* The text that a template makes, spans of user text in [ ]. */
+static char *shown(const struct tsr_text *text)
+{
+    static char out[4096];
+    size_t size = 0, begin = 0;
+    for (size_t i = 0; i < text->span_count; i++) {
+        int user = text->spans[i].kind == TSR_SPAN_USER;
+        size += (size_t)snprintf(out + size, sizeof out - size, "%s%.*s%s", user ? "[" : "",
+                                 (int)(text->spans[i].end - begin), text->bytes + begin, user ? "]" : "");
+        begin = text->spans[i].end;
+    }
+    return out;
+}
+
+static const struct tsr_deepseek names = {"Be helpful.", "<|User|>", "<|Assistant|>", "<｜end▁of▁sentence｜>",
+                                          "<image_placeholder>", "<begin_of_image>"};
+
+Test(text, deepseek_template)
+{
+    struct tsr_error error = {0};
+    struct tsr_template format;
+    struct tsr_text text = {0};
+    cr_assert_eq(tsr_template_deepseek(&format, &names, &error), TSR_OK);
+    tsr_template_system(&format, &text, NULL, &error);
+    tsr_template_user(&format, &text, " \n What is it?\xe3\x80\x80", 2, &error);
+    tsr_template_reply(&format, &text, 0, &error);
+    tsr_template_end(&format, &text, &error);
+    cr_expect_str_eq(shown(&text), "Be helpful.\n\n<|User|>: <image_placeholder>\n<image_placeholder>\n[What is it?]\n\n"
+                                   "<|Assistant|>:<｜end▁of▁sentence｜>");
+    tsr_text_clear(&text);
+    tsr_template_system(&format, &text, "", &error);
+    tsr_template_user(&format, &text, "a fox", 0, &error);
+    tsr_template_reply(&format, &text, 1, &error);
+    cr_expect_str_eq(shown(&text), "<|User|>: [a fox]\n\n<|Assistant|>:<begin_of_image>");
+    tsr_text_clear(&text);
+    tsr_template_system(&format, &text, "Mine.", &error);
+    tsr_template_user(&format, &text, "", 1, &error);
+    cr_expect_str_eq(shown(&text), "[Mine.]\n\n<|User|>: <image_placeholder>\n\n");
+    tsr_text_clear(&text);
+    tsr_template_user(&format, &text, "\t", 0, &error);
+    cr_expect_str_eq(shown(&text), "<|User|>:");
+    tsr_text_free(&text);
+    tsr_template_free(&format);
+}
+
+/* The ids of a prompt in spans are those of its text in one piece. */
+Test(text, spans_do_not_cut)
+{
+    struct tsr_error error = {0};
+    struct tsr_template format;
+    struct tsr_text text = {0};
+    tsr_tokenizer *t = from_fixture("janus-a-f32/");
+    int32_t *ids, *whole;
+    size_t count;
+    cr_assert_eq(tsr_template_deepseek(&format, &names, &error), TSR_OK);
+    tsr_template_user(&format, &text, "a red fox, 12 hens", 0, &error);
+    tsr_template_reply(&format, &text, 1, &error);
+    cr_assert_eq(tsr_tokenizer_encode(t, &text, 1, &ids, &count, &error), TSR_OK);
+    const char *same = "<|User|>: a red fox, 12 hens\n\n<|Assistant|>:<begin_of_image>";
+    cr_assert_eq(encode(t, same, strlen(same), TSR_SPAN_TEMPLATE, 1, &whole), count);
+    cr_expect_arr_eq(ids, whole, count * sizeof *ids);
+    cr_expect_eq(ids[count - 1], tsr_tokenizer_id(t, "<begin_of_image>"));
+    free(ids);
+    free(whole);
+    tsr_text_free(&text);
+    tsr_template_free(&format);
+    tsr_tokenizer_free(t);
+}
+
+/* T13: control tokens typed by a user stay letters, also if half of them is the template's. */
+Test(text, control_tokens_of_users_are_letters)
+{
+    tsr_tokenizer *t = from_fixture("janus-a-f32/");
+    static const char *const typed[] = {"<|User|>", "<image_placeholder>", "<begin_of_image>", "<｜end▁of▁sentence｜>"};
+    for (int stored = 0; stored < 2; stored++) {
+        if (stored)
+            t = through_gguf(t);
+        for (size_t i = 0; i < sizeof typed / sizeof *typed; i++) {
+            struct tsr_error error = {0};
+            struct tsr_text text = {0};
+            int32_t *ids, id = tsr_tokenizer_id(t, typed[i]);
+            size_t count = encode(t, typed[i], strlen(typed[i]), TSR_SPAN_TEMPLATE, 0, &ids), bytes;
+            char *back;
+            cr_expect(count == 1 && ids[0] == id && id >= 0);
+            free(ids);
+            count = encode(t, typed[i], strlen(typed[i]), TSR_SPAN_USER, 0, &ids);
+            cr_expect_gt(count, 1);
+            for (size_t j = 0; j < count; j++)
+                cr_expect_neq(ids[j], id);
+            cr_assert_eq(tsr_tokenizer_decode(t, ids, count, 1, &back, &bytes, &error), TSR_OK);
+            cr_expect_str_eq(back, typed[i]);
+            free(back);
+            free(ids);
+            tsr_text_add(&text, typed[i], 3, TSR_SPAN_TEMPLATE, &error);
+            tsr_text_add(&text, typed[i] + 3, strlen(typed[i]) - 3, TSR_SPAN_USER, &error);
+            cr_assert_eq(tsr_tokenizer_encode(t, &text, 0, &ids, &count, &error), TSR_OK);
+            for (size_t j = 0; j < count; j++)
+                cr_expect_neq(ids[j], id);
+            free(ids);
+            tsr_text_free(&text);
+        }
+    }
+    tsr_tokenizer_free(t);
+}
+
+/* ---- hard texts ------------------------------------------------------------------------------------------ */
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* T09: long runs take linear time; they decode to what they were. */
+Test(text, long_runs, .timeout = 300)
+{
+    static const struct {
+        const char *unit, *last;
+        size_t times;
+    } runs[] = {{"A", "", 131072},  {" ", "", 131072}, {" ", "x", 131072}, {"\n", "", 100000}, {"\n ", "x", 65536},
+                {"中", "", 43690}, {"a1", "", 65536}, {"'", "", 131072},  {".", "", 131072},  {"\u3000 ", "x", 26000}};
+    for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
+        tsr_tokenizer *t = from_fixture(folders[f]);
+        for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+            struct tsr_error error = {0};
+            size_t unit = strlen(runs[i].unit), size = unit * runs[i].times, count, bytes;
+            char *text = malloc(size + 2), *back;
+            int32_t *ids;
+            for (size_t j = 0; j < runs[i].times; j++)
+                memcpy(text + j * unit, runs[i].unit, unit);
+            strcpy(text + size, runs[i].last);
+            double before = seconds();
+            count = encode(t, text, strlen(text), TSR_SPAN_USER, 0, &ids);
+            cr_expect_lt(seconds() - before, 5, "%s: run %zu", folders[f], i);
+            cr_assert_eq(tsr_tokenizer_decode(t, ids, count, 0, &back, &bytes, &error), TSR_OK);
+            /* tokens that strip white space, and the byte letters of DeepSeek's, do not come back */
+            cr_expect(bytes == strlen(text) || strstr(folders[f], "cl100k"), "%s: run %zu", folders[f], i);
+            free(back);
+            free(ids);
+            free(text);
+        }
+        tsr_tokenizer_free(t);
+    }
+}
+
+/* T10: ill-formed UTF-8 is read as U+FFFD, one per maximal part; a zero byte is a byte. */
+Test(text, ill_formed)
+{
+    static const struct {
+        const char *bytes, *means;
+        size_t count;
+    } cases[] = {{"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD", 3}, {"\xC0\xAF", "\uFFFD\uFFFD", 2}, {"\xF0\x9F\x98", "\uFFFD", 3},
+                 {"a\xE2\x82(", "a\uFFFD(", 4},             {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD", 4},
+                 {"\x80\xFF", "\uFFFD\uFFFD", 2},           {"\xF0\x9F\x98\x80", "\U0001F600", 4}};
+    tsr_tokenizer *t = from_fixture("janus-a-f32/");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t *ids, *want;
+        size_t count = encode(t, cases[i].bytes, cases[i].count, TSR_SPAN_USER, 0, &ids);
+        cr_assert_eq(encode(t, cases[i].means, strlen(cases[i].means), TSR_SPAN_USER, 0, &want), count, "case %zu", i);
+        cr_expect_arr_eq(ids, want, count * sizeof *ids);
+        free(ids);
+        free(want);
+        for (size_t cut = 0; cut <= cases[i].count; cut++) { /* in a stream, cut anywhere */
+            struct tsr_utf8 state = {0};
+            char out[64];
+            size_t size = tsr_utf8_feed(&state, cases[i].bytes, cut, 0, out);
+            size += tsr_utf8_feed(&state, cases[i].bytes + cut, cases[i].count - cut, 1, out + size);
+            cr_expect(size == strlen(cases[i].means) && !memcmp(out, cases[i].means, size), "case %zu cut at %zu", i, cut);
+        }
+    }
+    int32_t *ids;
+    size_t count = encode(t, "a\0b", 3, TSR_SPAN_USER, 0, &ids), bytes;
+    char *back;
+    cr_assert_eq(tsr_tokenizer_decode(t, ids, count, 0, &back, &bytes, NULL), TSR_OK);
+    cr_expect(bytes == 3 && !memcmp(back, "a\0b", 3));
+    free(back);
+    free(ids);
+    tsr_tokenizer_free(t);
+}
+
+/* ---- damaged files --------------------------------------------------------------------------------------- */
+
+/* A small tokenizer.json; %s stands where a case writes. */
+#define VOCABULARY "\"a\":0,\"b\":1,\"ab\":2"
+#define TAIL ",\"decoder\":{\"type\":\"ByteLevel\"}}"
+#define STEP "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
+#define MODEL "\"model\":{\"type\":\"BPE\",\"vocab\":{" VOCABULARY "},\"merges\":[[\"a\",\"b\"]]}"
+#define WITH_MODEL(model) "{" STEP ",\"model\":" model TAIL
+#define WITH_VOCAB(vocab) WITH_MODEL("{\"vocab\":{" vocab "},\"merges\":[]}")
+#define WITH_MERGES(merges) WITH_MODEL("{\"vocab\":{" VOCABULARY "},\"merges\":" merges "}")
+#define WITH_ADDED(added) "{\"added_tokens\":[" added "]," STEP "," MODEL TAIL
+#define WITH_STEP(step) "{\"pre_tokenizer\":" step "," MODEL TAIL
+#define WITH_SPLIT(regex)                                                                                             \
+    WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex               \
+              "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]}")
+#define WITH(part) "{" part "," STEP "," MODEL TAIL
+
+static const struct {
+    const char *json;
+    tsr_status status;
+    const char *word; /* in the message */
+} damaged[] = {
+    {"", TSR_MALFORMED, "byte 0"},
+    {"[]", TSR_MALFORMED, "object"},
+    {"{", TSR_MALFORMED, "byte 1"},
+    {WITH_MODEL("{\"merges\":[]}"), TSR_MALFORMED, "model.vocab"}, /* T01 */
+    {WITH_MODEL("{\"vocab\":[],\"merges\":[]}"), TSR_MALFORMED, "model.vocab"},
+    {WITH_MODEL("{\"vocab\":{" VOCABULARY "}}"), TSR_MALFORMED, "model.merges"},
+    {WITH_MODEL("7"), TSR_MALFORMED, "model"},
+    {WITH_MODEL("{\"type\":\"Unigram\"}"), TSR_UNSUPPORTED, "Unigram"},
+    {WITH_VOCAB("\"a\":-1"), TSR_MALFORMED, "\"a\" has id -1"}, /* T02 */
+    {WITH_VOCAB("\"a\":2147483648"), TSR_MALFORMED, "2147483648"},
+    {WITH_VOCAB("\"a\":0,\"b\":0"), TSR_MALFORMED, "same id 0"},
+    {WITH_VOCAB("\"a\":0,\"b\":2"), TSR_MALFORMED, "\"b\" has id 2"},
+    {WITH_VOCAB("\"a\":1.5"), TSR_MALFORMED, "no integer"},
+    {WITH_VOCAB("\"a\":1e30"), TSR_MALFORMED, "no integer"},
+    {WITH_VOCAB("\"a\\u001b[31m\\n\":9"), TSR_MALFORMED, "a?[31m?"},
+    {WITH_VOCAB("\"a\":0,\"a\":1"), TSR_MALFORMED, "duplicate"},
+    {WITH_MODEL("{\"byte_fallback\":true,\"vocab\":{\"<0x-1>\":0},\"merges\":[]}"), TSR_UNSUPPORTED, "byte_fallback"}, /* T03 */
+    {WITH_MERGES("[[\"a\",\"c\"]]"), TSR_MALFORMED, "merge 0"}, /* T04 */
+    {WITH_MERGES("[[\"b\",\"a\"]]"), TSR_MALFORMED, "the result"},
+    {WITH_MERGES("[\"a b\",\"ab\"]"), TSR_MALFORMED, "entry 1"},
+    {WITH_MERGES("[\"a b \"]"), TSR_MALFORMED, "entry 0"},
+    {WITH_MERGES("[[\"a\"]]"), TSR_MALFORMED, "entry 0"},
+    {WITH_MERGES("[7]"), TSR_MALFORMED, "entry 0"},
+    {WITH_VOCAB("\"\":0"), TSR_MALFORMED, "0 bytes"}, /* T05 */
+    {WITH_ADDED("{\"id\":3,\"content\":\"\"}"), TSR_MALFORMED, "0 bytes"},
+    {WITH_ADDED("{\"id\":4,\"content\":\"x\"}"), TSR_MALFORMED, "id 4"}, /* T06 */
+    {WITH_ADDED("{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\"}"), TSR_MALFORMED, "\"x\" occurs twice"},
+    {WITH_ADDED("{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\",\"normalized\":true}"), TSR_MALFORMED, "twice"},
+    {WITH_ADDED("{\"id\":1,\"content\":\"a\"}"), TSR_MALFORMED, "\"a\" has id 1"},
+    {WITH_ADDED("{\"id\":0,\"content\":\"a\"},{\"id\":0,\"content\":\"a\"}"), TSR_MALFORMED, "twice"},
+    {WITH_ADDED("{\"id\":3,\"content\":7}"), TSR_MALFORMED, "content"},
+    {WITH_ADDED("{\"id\":3,\"content\":\"x\",\"special\":1}"), TSR_MALFORMED, "special"},
+    {WITH_STEP("{\"type\":\"Metaspace\"}"), TSR_UNSUPPORTED, "Metaspace"}, /* T07 */
+    {WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[]}"), TSR_UNSUPPORTED, "ByteLevel"},
+    {WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Digits\"}]}"), TSR_UNSUPPORTED,
+     "after ByteLevel"},
+    {WITH_STEP("null"), TSR_UNSUPPORTED, "pre_tokenizer"},
+    {WITH("\"normalizer\":{\"type\":\"NFKC\"}"), TSR_UNSUPPORTED, "NFKC"},
+    {WITH("\"post_processor\":{\"type\":\"BertProcessing\"}"), TSR_UNSUPPORTED, "BertProcessing"},
+    {"{" STEP "," MODEL "}", TSR_UNSUPPORTED, "decoder"},
+    {"{" STEP "," MODEL ",\"decoder\":{\"type\":\"Metaspace\"}}", TSR_UNSUPPORTED, "Metaspace"},
+    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"B\"}}]}"), TSR_MALFORMED,
+     "post_processor"},
+    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]}"), TSR_MALFORMED,
+     "post_processor"},
+    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{"
+          "\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[3]}}}"),
+     TSR_MALFORMED, "id 3"},
+    {WITH_SPLIT("(?<=a*)b"), TSR_UNSUPPORTED, "regular expression"}, /* T08 */
+    {WITH_SPLIT("[a-z&&[^b]]"), TSR_UNSUPPORTED, "class within a class"},
+    {WITH_SPLIT("(a)\\\\1"), TSR_UNSUPPORTED, "escape"},
+    {WITH_SPLIT("(?<n>a)"), TSR_UNSUPPORTED, "group"},
+    {WITH_SPLIT("a{2}+"), TSR_UNSUPPORTED, "after braces"},
+    {WITH_SPLIT("("), TSR_UNSUPPORTED, "regular expression"},
+    {WITH_SPLIT("\\\\p{Nonsense}"), TSR_UNSUPPORTED, "regular expression"},
+    {WITH_SPLIT("((((((((((((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))))))))))))))))))))"),
+     TSR_UNSUPPORTED, "nested too deep"},
+    {WITH_VOCAB("\"\\ud800\":0"), TSR_MALFORMED, "byte"}, /* T11 */
+};
+
+Test(text, damaged_json)
+{
+    tsr_tokenizer *t;
+    struct tsr_error error;
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        error = (struct tsr_error){0};
+        tsr_status status = tsr_tokenizer_from_json(&t, damaged[i].json, strlen(damaged[i].json), &error);
+        cr_expect_eq(status, damaged[i].status, "case %zu: %d %s", i, status, error.message);
+        cr_expect(strstr(error.message, damaged[i].word), "case %zu: \"%s\" lacks \"%s\"", i, error.message,
+                  damaged[i].word);
+        cr_expect_null(t);
+    }
+    t = from_text("{" STEP "," MODEL TAIL);
+    cr_expect_eq(tsr_tokenizer_size(t), 3);
+    tsr_tokenizer_free(t);
+}
+
+/* What is too large or too deep: made, not written down. */
+Test(text, oversized_json)
+{
+    static const struct {
+        const char *head, *unit, *tail;
+        size_t times;
+        tsr_status status;
+        const char *word;
+    } cases[] = {{"", "[", "", 100000, TSR_MALFORMED, "depth"},
+                 {"{" STEP ",\"model\":{\"merges\":[],\"vocab\":{\"", "x", "\":0}}" TAIL, 1 << 20, TSR_MALFORMED, "1048576 bytes"},
+                 {"{\"added_tokens\":[{\"id\":3,\"content\":\"", "x", "\"}]," STEP "," MODEL TAIL, 2000, TSR_UNSUPPORTED,
+                  "2000 bytes"},
+                 {"{" STEP ",\"model\":{\"vocab\":{" VOCABULARY "},\"merges\":[0", ",0", "]}" TAIL, 3000000, TSR_MALFORMED,
+                  "model.merges"},
+                 {"{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"", "a", "\"}}," MODEL TAIL,
+                  1 << 20, TSR_UNSUPPORTED, "ByteLevel"},
+                 {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"behavior\":\"Isolated\","
+                  "\"pattern\":{\"Regex\":\"",
+                  "a", "\"}},{\"type\":\"ByteLevel\"}]}," MODEL TAIL, 1 << 20, TSR_UNSUPPORTED, "1048576 bytes"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t head = strlen(cases[i].head), unit = strlen(cases[i].unit), size = head + unit * cases[i].times;
+        char *json = malloc(size + strlen(cases[i].tail) + 1);
+        struct tsr_error error = {0};
+        tsr_tokenizer *t;
+        memcpy(json, cases[i].head, head);
+        for (size_t j = 0; j < cases[i].times; j++)
+            memcpy(json + head + j * unit, cases[i].unit, unit);
+        strcpy(json + size, cases[i].tail);
+        tsr_status status = tsr_tokenizer_from_json(&t, json, strlen(json), &error);
+        cr_expect_eq(status, cases[i].status, "case %zu: %d %s", i, status, error.message);
+        cr_expect(strstr(error.message, cases[i].word), "case %zu: %s", i, error.message);
+        free(json);
+    }
+}
+
+/* A fixture cut anywhere is refused; bits flipped anywhere are refused or harmless. */
+Test(text, cut_and_flipped_json, .timeout = 300)
+{
+    size_t bytes;
+    char *json = read_file(fixture("tokenizers/gpt2/", "tokenizer.json"), &bytes);
+    struct tsr_error error;
+    tsr_tokenizer *t;
+    uint32_t random = 1;
+    size_t end = bytes;
+    while (end && strchr(" \n", json[end - 1]))
+        end--;
+    for (size_t cut = 0; cut < end; cut += 1 + cut / 40)
+        cr_expect_eq(tsr_tokenizer_from_json(&t, json, cut, &error), TSR_MALFORMED, "cut at %zu", cut);
+    for (int i = 0; i < 400; i++) {
+        random = random * 1664525 + 1013904223;
+        size_t at = random % bytes;
+        json[at] ^= (char)(1 << (random >> 29));
+        tsr_status status = tsr_tokenizer_from_json(&t, json, bytes, &error);
+        cr_expect(status == TSR_OK || status == TSR_MALFORMED || status == TSR_UNSUPPORTED);
+        if (status == TSR_OK) {
+            int32_t *ids;
+            encode(t, "the quick <mask> fox", 20, TSR_SPAN_TEMPLATE, 1, &ids);
+            free(ids);
+        }
+        tsr_tokenizer_free(t);
+        json[at] ^= (char)(1 << (random >> 29));
+    }
+    free(json);
+}

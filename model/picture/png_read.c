@@ -72,7 +72,7 @@ static void read_picture(struct reader *r)
                                       "sTER\0tEXt\0tIME\0zTXt\0eXIf";
     png_structp png = r->png;
     png_set_read_fn(png, r, read_bytes);
-    png_set_user_limits(png, TSR_PICTURE_SIDE_MAX, TSR_PICTURE_SIDE_MAX);
+    png_set_user_limits(png, 0x7FFFFFFF, 0x7FFFFFFF); /* ours are checked by tsr_picture_new */
     png_set_benign_errors(png, 0);
     png_set_check_for_invalid_index(png, 0);
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);

@@ -422,12 +422,17 @@ static int touches_word(struct encoder *e, struct stretch all, struct stretch ma
     return 0;
 }
 
-/* Widens a match over the white space that its token takes along; `done`: where the match before ended. */
+/*
+ * Widens a match over the white space that its token takes along; `done`: where the match before ended, *run: the
+ * white space that was taken last, so that tokens made of spaces do not walk to its end again and again.
+ */
 static struct stretch take_space(const struct encoder *e, struct stretch all, struct stretch match, size_t done,
-                                 unsigned flags)
+                                 unsigned flags, struct stretch *run)
 {
     const char *text = e->text->bytes;
     uint32_t code;
+    if ((flags & TSR_ADDED_LSTRIP) && match.begin < done)
+        match.begin = done;
     while ((flags & TSR_ADDED_LSTRIP) && match.begin > done) {
         size_t from = character_before(text, match.begin);
         tsr_utf8_next(text + from, match.begin - from, &code);
@@ -435,12 +440,18 @@ static struct stretch take_space(const struct encoder *e, struct stretch all, st
             break;
         match.begin = from;
     }
-    while ((flags & TSR_ADDED_RSTRIP) && match.end < all.end) {
-        size_t bytes = tsr_utf8_next(text + match.end, all.end - match.end, &code);
-        if (!tsr_is_space(code))
-            break;
-        match.end += bytes;
+    if (!(flags & TSR_ADDED_RSTRIP))
+        return match;
+    if (match.end < run->begin || match.end > run->end) {
+        *run = (struct stretch){match.end, match.end};
+        while (run->end < all.end) {
+            size_t bytes = tsr_utf8_next(text + run->end, all.end - run->end, &code);
+            if (!tsr_is_space(code))
+                break;
+            run->end += bytes;
+        }
     }
+    match.end = run->end;
     return match;
 }
 
@@ -454,6 +465,7 @@ static tsr_status cut_added(struct encoder *e, struct stretch all, unsigned set)
 {
     const tsr_tokenizer *t = e->t;
     size_t done = all.begin;
+    struct stretch run = {1, 0};
     tsr_status status = TSR_OK;
     for (size_t at = all.begin; at < all.end && status == TSR_OK;) {
         int32_t id = longest_at(t, &t->added[set], e->text->bytes + at, all.end - at);
@@ -462,10 +474,10 @@ static tsr_status cut_added(struct encoder *e, struct stretch all, unsigned set)
         if (id < 0 || ((t->flags[id] & TSR_TOKEN_CONTROL) && !in_template(e->text, match.begin, match.end)) ||
             ((t->flags[id] & TSR_ADDED_WORD) && touches_word(e, all, match)))
             continue;
-        match = take_space(e, all, match, done, t->flags[id]);
+        match = take_space(e, all, match, done, t->flags[id], &run);
         if (match.begin > done)
             status = encode_without(e, (struct stretch){done, match.begin}, set + 1);
-        if (status == TSR_OK)
+        if (status == TSR_OK && match.begin < match.end) /* nothing is left of it: swallowed by the one before */
             status = emit(e, id);
         done = match.end;
     }
