@@ -33,10 +33,10 @@ struct bench_case {
     const struct shape *shape;
     union case_args args;
     size_t units;
-    double ops;        /* arithmetic operations a run needs */
-    double bytes;      /* bytes a run must move, at the level that `bound` names */
-    enum limit memory; /* LIMIT_READ: weights come from memory; LIMIT_L2: rows that fit a cache */
-    enum limit peak;   /* LIMIT_F32 or LIMIT_I8 */
+    double ops;           /* arithmetic operations a run needs */
+    double bytes;         /* bytes a run must move, at the level that `bound` names */
+    enum limit memory;    /* LIMIT_READ: weights come from memory; LIMIT_COPY: rows that fit L2 */
+    enum limit peak;      /* LIMIT_F32 or LIMIT_I8 */
     const void **rotates; /* the pointer in args that walks through the copies, or NULL */
     const char *copy_base;
     size_t copies, copy_bytes;

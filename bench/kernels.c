@@ -30,6 +30,7 @@ static const double sample_seconds =
     0.002; /* a sample of a quick kernel, within one time slice; a probe takes half of it */
 static const double probe_seconds_max = 0.020;
 static const double row_seconds = 4; /* a row of a slow kernel gets fewer passes */
+static const double slow = 0.2;      /* no second run to see how long one takes */
 static const double near_bound =
     0.6; /* a limit that takes this share of the other's time is probed too */
 static const double waited_little = 0.01, noise_floor = 0.05;
@@ -122,15 +123,18 @@ struct work {
     double seconds; /* of a probe */
 };
 
-static double time_onednn(const struct work *w)
+/* Seconds of one run; *waited as in struct row. */
+static double time_onednn(const struct work *w, double *waited)
 {
     double start;
 
     onednn_run(w->onednn, w->turn); /* wakes its threads */
+    *waited = bench_waited();
     start = bench_seconds();
     for (size_t i = 0; i < w->onednn_rounds; i++)
         onednn_run(w->onednn, w->turn + 1 + i);
     start = bench_seconds() - start;
+    *waited = (bench_waited() - *waited) / start;
     onednn_rest();
     return start / (double)w->onednn_rounds;
 }
@@ -148,7 +152,7 @@ static struct row run_pass(struct work *w)
     const double start = bench_seconds(), waited = bench_waited();
     struct demand demands[3];
     struct row row = {.tier = w->kernels->tier[w->c->shape->op], .bound = LIMIT_READ};
-    double rates[3] = {0}, bound, ceiling;
+    double rates[3] = {0}, bound, ceiling, theirs;
     enum limit unused;
 
     probe(w, rates);
@@ -156,8 +160,10 @@ static struct row run_pass(struct work *w)
     probe(w, rates);
     row.waited =
         (bench_waited() - waited) / (bench_seconds() - start) / tsr_pool_threads(w->limits->pool);
-    if (w->onednn != NULL)
-        row.onednn = time_onednn(w) / row.seconds;
+    if (w->onednn != NULL) {
+        row.onednn = time_onednn(w, &theirs) / row.seconds;
+        row.waited = fmax(row.waited, theirs / tsr_pool_threads(w->limits->pool));
+    }
     w->turn += w->rounds;
 
     for (size_t i = 0; i < 3; i++)
@@ -173,19 +179,20 @@ static struct row run_pass(struct work *w)
 static void prepare(struct work *w)
 {
     struct bench_case *const c = w->c;
-    double once, rates[3] = {0}, most = 0;
+    double once, waited, rates[3] = {0}, most = 0;
 
     w->demands[0] = (struct demand){c->memory, c->bytes, 0};
     w->demands[1] = (struct demand){c->peak, c->ops, 0};
     w->demands[2] = (struct demand){LIMIT_I8_MIX, c->peak == LIMIT_I8 ? c->ops : 0, 0};
     once = time_rounds(c, w->limits->pool, w->kernels, 1, 0);
-    once = fmin(once, time_rounds(c, w->limits->pool, w->kernels, 1, 1));
+    if (once < slow)
+        once = fmin(once, time_rounds(c, w->limits->pool, w->kernels, 1, 1));
     w->rounds = 1 + (size_t)(sample_seconds / once);
     w->seconds = fmin(probe_seconds_max, fmax(sample_seconds, once) / 2);
     w->turn = 2;
     if (w->onednn != NULL) {
         w->onednn_rounds = 1;
-        once = time_onednn(w);
+        once = time_onednn(w, &waited);
         w->onednn_rounds = 1 + (size_t)(sample_seconds / once);
     }
     probe(w, rates);

@@ -26,7 +26,7 @@ enum {
     HUGE_PAGE = 1 << 21
 };
 
-const char *const limit_names[LIMITS] = {"read", "L2", "L3", "f32", "int8", "int8 mix"};
+const char *const limit_names[LIMITS] = {"read", "L2", "copy", "L3", "f32", "int8", "int8 mix"};
 
 const struct probe_set *probe_set_for(unsigned tier)
 {
@@ -126,6 +126,21 @@ static double run_cache(const struct limits *limits, size_t bytes, double *work)
     return time_run(limits->pool, limits->set->read, &args, threads);
 }
 
+/* A quarter of L2 copied to another quarter of it. */
+static double run_copy(const struct limits *limits, double *work)
+{
+    const unsigned threads = tsr_pool_threads(limits->pool);
+    const size_t piece = tsr_round_up(limits->topology.l2_bytes / 4, 256);
+    struct probe_copy args = {limits->memory, limits->memory + threads * piece, piece, 0};
+
+    *work = 0;
+    if (piece == 0 || 2 * threads * piece > limits->bytes)
+        return 0;
+    args.passes = 1 + ((size_t)32 << 20) / piece;
+    *work = 2 * (double)(threads * piece * args.passes);
+    return time_run(limits->pool, limits->set->copy, &args, threads);
+}
+
 static double run_peak(const struct limits *limits, tsr_kernel *kernel, double ops, double *work)
 {
     const size_t units = (size_t)PEAK_UNITS_PER_THREAD * tsr_pool_threads(limits->pool);
@@ -143,6 +158,8 @@ static double run_probe(struct limits *limits, const struct probe_set *set, enum
         return run_read(limits, work);
     case LIMIT_L2:
         return run_cache(limits, limits->topology.l2_bytes, work);
+    case LIMIT_COPY:
+        return run_copy(limits, work);
     case LIMIT_L3: /* shared: each thread walks its part of it */
         return run_cache(limits, limits->topology.l3_bytes / tsr_pool_threads(limits->pool), work);
     case LIMIT_F32:
@@ -256,7 +273,8 @@ tsr_status bench_limits(const struct bench_settings *settings, struct tsr_error 
     if (status == TSR_OK && settings->json)
         printf("{\"limits\": [\n");
     else if (status == TSR_OK)
-        printf("threads       read GB/s         L2 GB/s         L3 GB/s      f32 GFLOP/s       "
+        printf("threads       read GB/s         L2 GB/s    L2 copy GB/s         L3 GB/s      f32 "
+               "GFLOP/s       "
                "int8 GOP/s"
                "   int8 mix GOP/s   reads best with\n");
     for (unsigned threads = 1; threads <= most && status == TSR_OK; threads++)

@@ -10,6 +10,7 @@
 enum limit {
     LIMIT_READ, /* memory */
     LIMIT_L2,
+    LIMIT_COPY, /* within L2: bytes read and written, which is what operators on rows do */
     LIMIT_L3,
     LIMIT_F32,
     LIMIT_I8,

@@ -23,9 +23,17 @@ struct probe_read {
     volatile uint64_t *sink;
 };
 
+/* Copies piece i of `from` to piece i of `to`, `passes` times. */
+struct probe_copy {
+    const char *from;
+    char *to;
+    size_t piece, passes; /* piece: a multiple of 256 */
+};
+
 /* One set of probes; operations are per unit. */
 struct probe_set {
     tsr_kernel *read; /* args: struct probe_read */
+    tsr_kernel *copy; /* args: struct probe_copy */
     tsr_kernel *f32;  /* args unused */
     tsr_kernel *i8;
     tsr_kernel *mix; /* NULL: none */

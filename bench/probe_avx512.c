@@ -11,6 +11,7 @@
 #define ZEROI _mm512_setzero_si512()
 #define ZEROF _mm512_setzero_ps()
 #define LOADI(p) _mm512_loadu_si512(p)
+#define STOREI(p, v) _mm512_storeu_si512(p, v)
 #define LOWI(v) _mm512_castsi512_si128(v)
 #define ORI(a, b) _mm512_or_si512(a, b)
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)

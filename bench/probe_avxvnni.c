@@ -11,6 +11,7 @@
 #define ZEROI _mm256_setzero_si256()
 #define ZEROF _mm256_setzero_ps()
 #define LOADI(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define STOREI(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
 #define LOWI(v) _mm256_castsi256_si128(v)
 #define ORI(a, b) _mm256_or_si256(a, b)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)

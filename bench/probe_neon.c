@@ -33,6 +33,22 @@ static void read_neon(const void *args, size_t begin, size_t end)
     *a->sink = vgetq_lane_u64(vreinterpretq_u64_u8(sum0), 0);
 }
 
+static void copy_neon(const void *args, size_t begin, size_t end)
+{
+    const struct probe_copy *const a = args;
+
+    for (size_t i = begin * a->passes; i < end * a->passes; i++) {
+        const uint8_t *const from = (const uint8_t *)a->from + i / a->passes * a->piece;
+        uint8_t *const to = (uint8_t *)a->to + i / a->passes * a->piece;
+
+        for (size_t at = 0; at < a->piece; at += 32) {
+            vst1q_u8(to + at, vld1q_u8(from + at));
+            vst1q_u8(to + at + 16, vld1q_u8(from + at + 16));
+        }
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
 #define PEAK(name, type, zero, step)                                                               \
     static void name(const void *args, size_t begin, size_t end)                                   \
     {                                                                                              \
@@ -54,6 +70,7 @@ PEAK(i8_neon, int16x8_t, vdupq_n_s16(0), vmlal_s8(c[i], vdup_n_s8(1), vdup_n_s8(
 
 const struct probe_set probes_neon = {
     .read = read_neon,
+    .copy = copy_neon,
     .f32 = f32_neon,
     .i8 = i8_neon,
     .f32_ops = 2.0 * PROBE_ROUNDS * CHAINS * 4,
