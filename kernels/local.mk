@@ -14,7 +14,8 @@ libtsr_ref_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 
 # Bodies written once over the vector vocabulary of each tier (vec_<tier>.h).
 VEC_SOURCES = kernels/vec/reduce.inc kernels/vec/norm.inc kernels/vec/rows.inc kernels/vec/rope.inc \
-	kernels/vec/chain.inc kernels/vec/attention.inc kernels/vec/matmul_tf.inc
+	kernels/vec/chain.inc kernels/vec/attention.inc kernels/vec/matmul_tf.inc \
+	kernels/vec/conv2d_tf.inc kernels/vec/groupnorm.inc
 
 if X86
 libtsr_ref_la_CFLAGS += -mfma
@@ -42,10 +43,12 @@ libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS)
 
 libtsr_avx2_la_SOURCES += kernels/x86/vec_avx2.h $(VEC_SOURCES)
 libtsr_avx2_la_SOURCES += kernels/x86/norm_avx2.c kernels/x86/rows_avx2.c kernels/x86/rope_avx2.c \
-	kernels/x86/attention_avx2.c
+	kernels/x86/attention_avx2.c kernels/x86/conv2d_tf_avx2.c \
+	kernels/x86/groupnorm_avx2.c
 libtsr_avx512_la_SOURCES += kernels/x86/vec_avx512.h $(VEC_SOURCES)
 libtsr_avx512_la_SOURCES += kernels/x86/norm_avx512.c kernels/x86/rows_avx512.c \
-	kernels/x86/rope_avx512.c kernels/x86/attention_avx512.c
+	kernels/x86/rope_avx512.c kernels/x86/attention_avx512.c kernels/x86/conv2d_tf_avx512.c \
+	kernels/x86/groupnorm_avx512.c
 endif
 
 if ARM

@@ -1,0 +1,9 @@
+/*
+ * groupnorm on AVX2: the body in vec/groupnorm.inc over the vocabulary of vec_avx2.h;
+ * bound by memory for pictures, by L2 for what fits.
+ */
+#include "impl.h"
+#include "x86/vec_avx2.h"
+
+#include "vec/reduce.inc"
+#include "vec/groupnorm.inc"

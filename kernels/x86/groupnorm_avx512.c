@@ -1,0 +1,9 @@
+/*
+ * groupnorm on AVX-512: the body in vec/groupnorm.inc over the vocabulary of vec_avx512.h;
+ * bound by memory for pictures, by L2 for what fits.
+ */
+#include "impl.h"
+#include "x86/vec_avx512.h"
+
+#include "vec/reduce.inc"
+#include "vec/groupnorm.inc"
