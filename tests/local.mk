@@ -55,5 +55,11 @@ tests_test_context_SOURCES = tests/test_context.c tests/models.h tests/models.c 
 tests_test_context_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_context_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/test_convert
+TESTS += tests/test_convert
+tests_test_convert_SOURCES = tests/test_convert.c tests/models.h tests/models.c tests/npy.h tests/npy.c
+tests_test_convert_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
+tests_test_convert_LDADD = $(TEST_LIBS) $(ZLIB_LIBS)
+
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif

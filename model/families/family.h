@@ -22,8 +22,7 @@ enum tsr_field_kind {
     TSR_FIELD_U32,  /* uint32_t */
     TSR_FIELD_F32,  /* float */
     TSR_FIELD_LIST, /* struct tsr_list */
-    TSR_FIELD_MUST /* no member: where a source has it, it must read as `must`, or it is unsupported
-                    */
+    TSR_FIELD_MUST  /* no member; where it is, it must read as `must`, or it is unsupported */
 };
 
 enum { TSR_LIST_MAX = 8 };
@@ -34,11 +33,10 @@ struct tsr_list {
 
 /*
  * A member of a family's config. A source is a list of alternatives divided by '|': a path in
- * config.json
- * ("text_config.hidden_size"), or what a tensor of the checkpoint shows: "name@1" its axis 1,
- * "name.#.x@" how many there are for # = 0, 1, ..., and for a list "name.#.x@1" the axis 1 of each.
- * Values outside [low, high] are refused. NULL or absent everywhere: `fallback`, or an error if
- * that is outside [low, high] and not 0.
+ * config.json ("text_config.hidden_size"), or what a tensor of the checkpoint shows: "name@1" its
+ * axis 1, "name.#.x@" how many there are for # = 0, 1, ..., and for a list "name.#.x@1" the axis 1
+ * of each. Values outside [low, high] are refused. Absent from config.json: `fallback`; where that
+ * is 0, check() derives the value, and null in config.json says the same.
  */
 struct tsr_field {
     enum tsr_field_kind kind;

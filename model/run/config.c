@@ -46,7 +46,7 @@ const json_t *tsr_json_at(const json_t *root, const char *path, size_t length)
         root = json_object_getn(root, path, part);
         path += part + 1;
     }
-    return json_is_null(root) ? NULL : root;
+    return root;
 }
 
 static tsr_status number(const json_t *value, const char *file, const char *path, int length,
@@ -68,7 +68,7 @@ tsr_status tsr_json_number(const json_t *root, const char *file, const char *pat
     const json_t *found = tsr_json_at(root, path, strlen(path));
 
     *value = fallback;
-    if (found == NULL)
+    if (found == NULL || json_is_null(found))
         return TSR_OK;
     return number(found, file, path, (int)strlen(path), 0, low, high, value, error);
 }
@@ -174,7 +174,8 @@ static tsr_status alternative(const struct tsr_field *field, const struct tsr_so
     *found = 1;
     if (memchr(text, '@', length) == NULL) {
         const json_t *json = tsr_json_at(source->root, text, length);
-        if (json == NULL) {
+        const int optional = field->kind == TSR_FIELD_MUST || field->fallback == 0;
+        if (json == NULL || (json_is_null(json) && optional)) {
             *found = 0;
             return TSR_OK;
         }

@@ -21,7 +21,7 @@ struct tsr_source {
  */
 tsr_status tsr_json_read(json_t **root, const char *path, size_t limit, struct tsr_error *error);
 
-/* The value at a path "a.b.c" below root; NULL when absent or null. */
+/* The value at a path "a.b.c" below root; NULL when absent. */
 const json_t *tsr_json_at(const json_t *root, const char *path, size_t length);
 
 /* A number at `path` in low..high, or `fallback` when absent. `file` is for the error. */

@@ -254,6 +254,19 @@ static tsr_status load(struct tsr_model *model, const char *path,
     return TSR_OK;
 }
 
+/* Puts the file's name, or the end of a long one, before a message that lacks it. */
+static void name_file(struct tsr_error *error, const char *path)
+{
+    const size_t length = strlen(path), show = 80;
+    const char *tail = length > show ? path + length - show : path;
+    char message[sizeof error->message];
+
+    if (error == NULL || strstr(error->message, tail) != NULL)
+        return;
+    memcpy(message, error->message, sizeof message);
+    tsr_fail(error, error->status, "%s: %s", tail, message);
+}
+
 tsr_status tsr_model_open(tsr_model **model, const char *path,
                           const struct tsr_model_options *options, struct tsr_error *error)
 {
@@ -265,6 +278,7 @@ tsr_status tsr_model_open(tsr_model **model, const char *path,
         return tsr_fail(error, TSR_MEMORY, "out of memory");
     status = load(*model, path, options != NULL ? options : &plain, error);
     if (status != TSR_OK) {
+        name_file(error, path);
         tsr_model_close(*model);
         *model = NULL;
     }

@@ -80,7 +80,8 @@ static tsr_status check_ids(const json_t *root, const char *file, size_t vocabul
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const json_t *value = tsr_json_at(root, paths[i], strlen(paths[i]));
-        const size_t count = json_is_array(value) ? json_array_size(value) : value != NULL;
+        const int single = value != NULL && !json_is_null(value);
+        const size_t count = json_is_array(value) ? json_array_size(value) : (size_t)single;
         if (count > 64)
             return tsr_fail(error, TSR_MALFORMED, "%s: %s lists %zu ids", file, paths[i], count);
         for (size_t j = 0; j < count; j++) {
