@@ -17,12 +17,12 @@
 #include <sys/mman.h>
 
 enum {
-    PIECE = 1 << 20, /* a unit of the read probe */
+    PIECE = 1 << 18, /* a unit of the read probe: small, so that threads finish together */
     QUARTERS = 4,
     MEMORY_BYTES = 256 << 20, /* at least, and four times the last cache */
     TRIES = 5,
     WAYS = 7,
-    PEAK_UNITS_PER_THREAD = 4,
+    PEAK_UNITS_PER_THREAD = 16,
     HUGE_PAGE = 1 << 21
 };
 
@@ -174,8 +174,11 @@ static double run_probe(struct limits *limits, const struct probe_set *set, enum
 double limit_measure(struct limits *limits, const struct probe_set *set, enum limit which,
                      double seconds)
 {
+    const unsigned threads = tsr_pool_threads(limits->pool);
+    const struct probe_copy wake = {limits->memory, limits->memory + PIECE, 256, 1};
     double elapsed = 0, done = 0, work;
 
+    tsr_pool_run(limits->pool, limits->set->copy, &wake, threads); /* threads may be asleep */
     do {
         elapsed += run_probe(limits, set, which, &work);
         done += work;

@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-enum { PROBE_ROUNDS = 20000, PROBE_CHAINS = 12, PROBE_MIX_CHAINS = 4 };
+enum { PROBE_ROUNDS = 6400, PROBE_CHAINS = 12, PROBE_MIX_CHAINS = 4 };
 
 /* Reads [begin, end) pieces of `piece` bytes from `data`; the result goes to sink so it is not
  * removed. */
