@@ -63,3 +63,7 @@ tests_test_convert_LDADD = $(TEST_LIBS) $(ZLIB_LIBS)
 
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif
+
+# The program's benchmarks; a shell test, so it needs no Criterion.
+TESTS += tests/test_bench.sh
+EXTRA_DIST += tests/test_bench.sh
