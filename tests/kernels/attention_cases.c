@@ -109,9 +109,9 @@ static const struct shape attention_small[] = {
     {{1, 4, 2, 1, 512, 32, TSR_F16, MASK_CAUSAL}}, {{1, 7, 2, 2, 40, 320, TSR_F32, MASK_MIXED}},
 };
 static const struct shape attention_real[] = {{{2, 1, 16, 16, 128, 1200, TSR_F16, MASK_FULL}},
-                                              {{1, 64, 16, 16, 128, 640, TSR_F16, MASK_CAUSAL}},
-                                              {{1, 576, 2, 2, 64, 576, TSR_F32, MASK_FULL}},
-                                              {{1, 576, 1, 1, 512, 576, TSR_F32, MASK_FULL}}};
+                                              {{1, 20, 16, 16, 128, 640, TSR_F16, MASK_CAUSAL}},
+                                              {{1, 96, 2, 2, 64, 576, TSR_F32, MASK_FULL}},
+                                              {{1, 32, 1, 1, 512, 576, TSR_F32, MASK_FULL}}};
 
 static size_t build_attention(struct call *c, const size_t *d)
 {

@@ -47,9 +47,9 @@ static const struct shape conv_q_small[] = {
     {{0, 4, 32, 16, 3, 1, 1, 1, 0}},  {{2, 17, 32, 3, 3, 1, 1, 1, 1}},
     {{3, 3, 256, 16, 2, 1, 0, 0, 0}},
 };
-static const struct shape conv_q_real[] = {{{24, 24, 512, 512, 3, 1, 1, 1, 1}},
+static const struct shape conv_q_real[] = {{{4, 24, 512, 512, 3, 1, 1, 1, 1}},
                                            {{24, 24, 256, 512, 1, 1, 0, 0, 1}},
-                                           {{96, 96, 128, 3, 3, 1, 1, 1, 1}}};
+                                           {{8, 384, 128, 3, 3, 1, 1, 1, 1}}};
 
 static size_t build_conv_q(struct call *c, const size_t *d)
 {
@@ -106,9 +106,9 @@ static const struct shape conv_f_small[] = {
     {{2, 17, 16, 3, 3, 1, 1, 1, 1, TSR_F16}},  {{3, 7, 64, 16, 3, 1, 1, 1, 0, TSR_F16}},
 };
 static const struct shape conv_f_real[] = {{{24, 24, 8, 256, 1, 1, 0, 0, 1, TSR_F32}},
-                                           {{24, 24, 256, 512, 3, 1, 1, 1, 1, TSR_F16}},
-                                           {{384, 384, 3, 128, 3, 1, 1, 1, 1, TSR_F32}},
-                                           {{384, 384, 3, 1024, 16, 16, 0, 0, 1, TSR_F16}}};
+                                           {{4, 24, 256, 512, 3, 1, 1, 1, 1, TSR_F16}},
+                                           {{16, 384, 3, 128, 3, 1, 1, 1, 1, TSR_F32}},
+                                           {{64, 384, 3, 1024, 16, 16, 0, 0, 1, TSR_F16}}};
 
 static size_t build_conv_f(struct call *c, const size_t *d)
 {

@@ -82,7 +82,7 @@ static const struct shape matmul_q_small[] = {
 };
 static const struct shape matmul_q_real[] = {
     {{1, 2048, 2048, 0}}, {{2, 2048, 2048, 0}},  {{2, 5632, 2048, 0}},  {{2, 2048, 5632, 0}},
-    {{4, 6144, 2048, 0}}, {{12, 2048, 2048, 0}}, {{2, 16384, 2048, 1}}, {{576, 1024, 1024, 1}},
+    {{4, 6144, 2048, 0}}, {{12, 2048, 2048, 0}}, {{2, 16384, 2048, 1}}, {{576, 256, 1024, 1}},
 };
 
 static size_t build_matmul_q(struct call *c, const size_t *d, uint32_t format)
@@ -154,7 +154,7 @@ static const struct shape matmul_f_small[] = {
 static const struct shape matmul_f_real[] = {{{2, 2048, 2048, 0, TSR_F16}},
                                              {{1, 2048, 2048, 0, TSR_BF16}},
                                              {{2, 4096, 1024, 1, TSR_F32}},
-                                             {{576, 1024, 1024, 1, TSR_F16}},
+                                             {{576, 256, 1024, 1, TSR_F16}},
                                              {{2, 2048, 8, 1, TSR_F32}}};
 
 static size_t build_matmul_tf(struct call *c, const size_t *d)
@@ -245,7 +245,7 @@ static const struct shape codebook_small[] = {
     {{3, 17, 8, 0}},  {{4, 31, 1, 1}},  {{2, 33, 0, 1}},  {{5, 100, 8, 1}},
     {{2, 257, 9, 0}}, {{3, 48, 16, 1}}, {{2, 65, 33, 0}}, {{1, 130, 64, 1}},
 };
-static const struct shape codebook_real[] = {{{576, 16384, 8, 1}}};
+static const struct shape codebook_real[] = {{{96, 16384, 8, 1}}};
 
 static size_t build_codebook(struct call *c, const size_t *d)
 {
