@@ -14,7 +14,7 @@ libtsr_ref_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 
 # Bodies written once over the vector vocabulary of each tier (vec_<tier>.h).
 VEC_SOURCES = kernels/vec/reduce.inc kernels/vec/norm.inc kernels/vec/rows.inc kernels/vec/rope.inc \
-	kernels/vec/chain.inc kernels/vec/attention.inc kernels/vec/matmul_tf.inc \
+	kernels/vec/chain.inc kernels/vec/attention.inc kernels/vec/matmul_tf.inc kernels/vec/nearest.inc \
 	kernels/vec/conv2d_tf.inc kernels/vec/groupnorm.inc
 
 if X86
@@ -29,7 +29,7 @@ AVX512_FLAGS = $(AVX2_FLAGS) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512
 libtsr_avx2_la_SOURCES = kernels/x86/matmul_q.inc kernels/x86/tile_unroll.h kernels/x86/tile_block.inc \
 	kernels/x86/tile_ymm.h kernels/x86/tile_avx2.h
 libtsr_avx2_la_SOURCES += kernels/x86/quantize_rows_avx2.c kernels/x86/matmul_t8_avx2.c \
-	kernels/x86/matmul_t4_avx2.c kernels/x86/matmul_tf_avx2.c
+	kernels/x86/matmul_t4_avx2.c kernels/x86/matmul_tf_avx2.c kernels/x86/nearest_avx2.c
 libtsr_avx2_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX2_FLAGS)
 
 libtsr_avxvnni_la_SOURCES = kernels/x86/tile_avxvnni.h kernels/x86/matmul_t8_avxvnni.c \
@@ -38,7 +38,8 @@ libtsr_avxvnni_la_CFLAGS = $(AM_CFLAGS) $(AVX2_FLAGS) -mavxvnni
 
 libtsr_avx512_la_SOURCES = kernels/x86/tile_avx512.h
 libtsr_avx512_la_SOURCES += kernels/x86/quantize_rows_avx512.c kernels/x86/matmul_t8_avx512.c \
-	kernels/x86/matmul_t4_avx512.c kernels/x86/matmul_tf_avx512.c
+	kernels/x86/matmul_t4_avx512.c kernels/x86/matmul_tf_avx512.c \
+	kernels/x86/nearest_avx512.c
 libtsr_avx512_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS)
 
 libtsr_avx2_la_SOURCES += kernels/x86/vec_avx2.h $(VEC_SOURCES)
