@@ -1,6 +1,6 @@
 /*
- * codebook_nearest and argmax on AVX2: the body in vec/nearest.inc over vec_avx2.h and a best of 16 lanes: two
- * comparisons and four blends a line.
+ * codebook_nearest and argmax on AVX2: the body in vec/nearest.inc over vec_avx2.h and a best of 16
+ * lanes: two comparisons and four blends a line.
  */
 #include "impl.h"
 #include "x86/vec_avx2.h"
@@ -19,8 +19,8 @@ VF_INLINE void best_start(struct best *best)
 
 VF_INLINE void best_offer8(__m256 *best, __m256i *index, __m256 value, size_t first, __m256i exist)
 {
-    const __m256i at = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-                                        _mm256_set1_epi32((int)first));
+    const __m256i at =
+        _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32((int)first));
     const __m256 better =
         _mm256_and_ps(_mm256_cmp_ps(value, *best, _CMP_GE_OQ), _mm256_castsi256_ps(exist));
 

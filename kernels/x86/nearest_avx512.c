@@ -1,6 +1,6 @@
 /*
- * codebook_nearest and argmax on AVX-512: the body in vec/nearest.inc over vec_avx512.h and a best of 16 lanes:
- * one comparison under a mask of the lanes that exist, and two moves under its result.
+ * codebook_nearest and argmax on AVX-512: the body in vec/nearest.inc over vec_avx512.h and a best
+ * of 16 lanes: one comparison under a mask of the lanes that exist, and two moves under its result.
  */
 #include "impl.h"
 #include "x86/vec_avx512.h"

@@ -1,15 +1,16 @@
 /*
  * tile_avx2.h: the micro-kernel of t8 and t4 tiles on AVX2, shared by matmul and conv2d.
  *
- * A weight line is two ymm of 8 rows x one quad. vpmaddubsw multiplies unsigned weights with signed codes and
- * adds pairs in s16, where whole bytes saturate; nibbles do not: a group's 8 quads of one nibble sum to at most
- * 8 x 2 x 15 x 127 = 30,480 (128: 30,720), so they are added in s16 and widened by one vpmaddwd per group. t4 is
- * its nibbles; t8 is its low nibbles plus 16 times its high ones, the 16 being a factor of that vpmaddwd.
- * Exact for every weight byte and every code. (vpmaddubsw(abs(w), sign(a, w)) needs as many operations, and
- * its sums cannot stay in s16.)
+ * A weight line is two ymm of 8 rows x one quad. vpmaddubsw multiplies unsigned weights with signed
+ * codes and adds pairs in s16, where whole bytes saturate; nibbles do not: a group's 8 quads of one
+ * nibble sum to at most 8 x 2 x 15 x 127 = 30,480 (128: 30,720), so they are added in s16 and
+ * widened by one vpmaddwd per group. t4 is its nibbles; t8 is its low nibbles plus 16 times its
+ * high ones, the 16 being a factor of that vpmaddwd. Exact for every weight byte and every code.
+ * (vpmaddubsw(abs(w), sign(a, w)) needs as many operations, and its sums cannot stay in s16.)
  *
- * Per group, row and half line: t4 8 vpmaddubsw + 8 vpaddw + vpmaddwd, t8 twice that; then conversion and fma.
- * Registers of a tile of 4 rows x 1 panel: 8 sums, 2 nibbles, codes, product, mask, ones; the rest waits in L1.
+ * Per group, row and half line: t4 8 vpmaddubsw + 8 vpaddw + vpmaddwd, t8 twice that; then
+ * conversion and fma. Registers of a tile of 4 rows x 1 panel: 8 sums, 2 nibbles, codes, product,
+ * mask, ones; the rest waits in L1.
  */
 #ifndef TSR_TILE_AVX2_H
 #define TSR_TILE_AVX2_H
@@ -32,7 +33,8 @@ TILE_INLINE void tile_zero(__m256i sum[TILE_ROWS][2], int R)
 }
 
 /* dot[r][c] += weight * the sums of neighbouring s16. */
-TILE_INLINE void tile_widen(tile_int dot[TILE_ROWS][2], __m256i sum[TILE_ROWS][2], int16_t weight, int R)
+TILE_INLINE void tile_widen(tile_int dot[TILE_ROWS][2], __m256i sum[TILE_ROWS][2], int16_t weight,
+                            int R)
 {
     TILE_UNROLL
     for (int r = 0; r < R; r++) {
@@ -53,7 +55,8 @@ TILE_INLINE void tile_nibbles(__m256i sum[TILE_ROWS][2], const uint8_t *w, const
         __m256i nibble[2];
         TILE_UNROLL
         for (int c = 0; c < 2; c++) {
-            const __m256i line = _mm256_load_si256((const __m256i *)(w + j * TSR_LINE_BYTES + c * 32));
+            const __m256i line =
+                _mm256_load_si256((const __m256i *)(w + j * TSR_LINE_BYTES + c * 32));
             nibble[c] = _mm256_and_si256(high ? _mm256_srli_epi16(line, 4) : line, mask);
         }
         TILE_UNROLL

@@ -1,10 +1,10 @@
 /*
- * tile_avxvnni.h: the micro-kernel of t8 and t4 tiles on AVX-VNNI (256-bit vpdpbusd), shared by matmul and
- * conv2d. As tile_avx512.h, with a weight line as two ymm of 8 rows and 16 registers.
+ * tile_avxvnni.h: the micro-kernel of t8 and t4 tiles on AVX-VNNI (256-bit vpdpbusd), shared by
+ * matmul and conv2d. As tile_avx512.h, with a weight line as two ymm of 8 rows and 16 registers.
  *
- * Per group, row and half line: 8 vpdpbusd, 1 conversion, 1 fma. Registers of a tile of 5 rows x 1 panel: 10
- * dots, enough to cover a latency of 5 cycles at two a cycle; 2-4 weights, codes, mask; the partial sums wait in
- * L1, 10 loads and stores for 80 dots.
+ * Per group, row and half line: 8 vpdpbusd, 1 conversion, 1 fma. Registers of a tile of 5 rows x 1
+ * panel: 10 dots, enough to cover a latency of 5 cycles at two a cycle; 2-4 weights, codes, mask;
+ * the partial sums wait in L1, 10 loads and stores for 80 dots.
  */
 #ifndef TSR_TILE_AVXVNNI_H
 #define TSR_TILE_AVXVNNI_H
@@ -20,8 +20,8 @@ enum { TILE_ROWS = 5, TILE_PANELS = 1, STREAM_ROWS = 5 };
 #define TILE_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1)
 
 /* dot[r][c] += four codes of row r times a quad, given as the two halves of its line. */
-TILE_INLINE void tile_quad(tile_int dot[TILE_ROWS][2], const __m256i line[2], const int8_t *const *x,
-                           size_t at, int R)
+TILE_INLINE void tile_quad(tile_int dot[TILE_ROWS][2], const __m256i line[2],
+                           const int8_t *const *x, size_t at, int R)
 {
     TILE_UNROLL
     for (int r = 0; r < R; r++) {

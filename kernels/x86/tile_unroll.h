@@ -1,8 +1,10 @@
 /*
- * tile_unroll.h: how the tiles' loops over compile-time constants are unrolled, by gcc and by clang.
+ * tile_unroll.h: how the tiles' loops over compile-time constants are unrolled, by gcc and by
+ * clang.
  *
- * The loops run over arrays of vectors that must end up in registers, so every one is unrolled whole, after
- * inlining has made its bounds known; clang takes a count as leave to unroll before that.
+ * The loops run over arrays of vectors that must end up in registers, so every one is unrolled
+ * whole, after inlining has made its bounds known; clang takes a count as leave to unroll before
+ * that.
  */
 #ifndef TSR_TILE_UNROLL_H
 #define TSR_TILE_UNROLL_H

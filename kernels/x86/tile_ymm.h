@@ -12,15 +12,33 @@ enum { TILE_WIDTH = 8 };
 typedef __m256i tile_int;
 typedef __m256 tile_float;
 
-TILE_INLINE tile_int tile_set_int(int32_t x) { return _mm256_set1_epi32(x); }
-TILE_INLINE tile_float tile_set_float(float x) { return _mm256_set1_ps(x); }
-TILE_INLINE tile_float tile_to_float(tile_int x) { return _mm256_cvtepi32_ps(x); }
+TILE_INLINE tile_int tile_set_int(int32_t x)
+{
+    return _mm256_set1_epi32(x);
+}
+TILE_INLINE tile_float tile_set_float(float x)
+{
+    return _mm256_set1_ps(x);
+}
+TILE_INLINE tile_float tile_to_float(tile_int x)
+{
+    return _mm256_cvtepi32_ps(x);
+}
 TILE_INLINE tile_float tile_fma(tile_float a, tile_float b, tile_float c)
 {
     return _mm256_fmadd_ps(a, b, c);
 }
-TILE_INLINE tile_float tile_load(const float *x) { return _mm256_load_ps(x); }
-TILE_INLINE void tile_store(float *to, tile_float x) { _mm256_store_ps(to, x); }
-TILE_INLINE tile_float tile_load_half(const void *x) { return _mm256_cvtph_ps(_mm_load_si128(x)); }
+TILE_INLINE tile_float tile_load(const float *x)
+{
+    return _mm256_load_ps(x);
+}
+TILE_INLINE void tile_store(float *to, tile_float x)
+{
+    _mm256_store_ps(to, x);
+}
+TILE_INLINE tile_float tile_load_half(const void *x)
+{
+    return _mm256_cvtph_ps(_mm_load_si128(x));
+}
 
 #endif
