@@ -122,7 +122,11 @@ TSR_API tsr_status tsr_prompt_user(tsr_context *context, const char *text, const
 TSR_API tsr_status tsr_prompt_ids(tsr_context *context, const int32_t *ids, size_t count,
                                   const struct tsr_picture *pictures, size_t picture_count, struct tsr_error *error);
 
-/* Says what shall come next: TSR_TEXT or TSR_PICTURE. Ends the user's turn. */
+/*
+ * Says what shall come next: TSR_TEXT or TSR_PICTURE. Ends the user's turn. Text continues the conversation. A drawing is
+ * a sequence of its own, made of the last turn alone (or of the ids); the conversation goes on afterwards as if that
+ * turn and those before it that had no reply had not been.
+ */
 TSR_API tsr_status tsr_want(tsr_context *context, unsigned want, struct tsr_error *error);
 
 enum tsr_event_kind {

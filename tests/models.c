@@ -1,6 +1,8 @@
 /*
  * models.c: see models.h.
  */
+#include <config.h>
+
 #include <criterion/criterion.h>
 
 #include "models.h"

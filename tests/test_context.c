@@ -3,6 +3,8 @@
  * any cut of the prompt; a seed's picture whatever else is drawn with it; a plan that is what is
  * used; cancel, fork and misuse end in an error and nothing else.
  */
+#include <config.h>
+
 #include <criterion/criterion.h>
 
 #include "models.h"
@@ -261,6 +263,41 @@ Test(context, random_numbers_are_philox)
         sum += u;
     }
     cr_assert(fabs(sum / 4096 - 0.5) < 0.02);
+}
+
+/* Cells that are not drawn yet are grey, the others come from the codes, and looking changes
+ * nothing. */
+Test(context, a_preview_shows_what_is_drawn)
+{
+    tsr_model *model = model_converted(model_fixtures[1], TSR_F32);
+    tsr_context *context = context_new(model, NULL, &settings_greedy);
+    const size_t cells = model->net.traits.codes, side = model->net.traits.picture_side;
+    struct tsr_error error = {.message = ""};
+    struct tsr_event event;
+    struct tsr_picture shown;
+    int32_t *plain = malloc(cells * sizeof *plain);
+    size_t grey = 0;
+
+    cr_assert_eq(tsr_prompt_user(context, "fog", NULL, 0, &error), TSR_OK);
+    cr_assert_eq(context_run(context, TSR_PICTURE, plain, cells), cells);
+    cr_assert_eq(tsr_prompt_user(context, "fog", NULL, 0, &error), TSR_OK);
+    cr_assert_eq(tsr_want(context, TSR_PICTURE, &error), TSR_OK);
+    while (tsr_next(context, &event, &error) == TSR_OK) {
+        if (event.kind != TSR_EVENT_PICTURE_STEP || event.step != cells / 2)
+            continue;
+        cr_assert_eq(tsr_preview(context, 0, &shown, &error), TSR_OK, "%s", error.message);
+        for (size_t i = 0; i < side * side; i++)
+            grey += shown.rgb[3 * i] == 127 && shown.rgb[3 * i + 1] == 127;
+        cr_assert(grey >= side * side / 2 && grey < side * side * 3 / 4, "%zu grey", grey);
+        for (size_t i = side * side * 3 / 2; i < side * side * 3; i++)
+            cr_assert_eq(shown.rgb[i], 127);
+    }
+    cr_assert_gt(grey, 0);
+    cr_assert(memcmp(context->codes, plain, cells * sizeof *plain) == 0);
+    cr_assert_eq(tsr_preview(context, 1, &shown, &error), TSR_USAGE);
+    free(plain);
+    tsr_context_free(context);
+    tsr_model_close(model);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */

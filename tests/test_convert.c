@@ -3,6 +3,8 @@
  * a quantized file can be made of either a folder or a wider file, and whatever is wrong with a
  * folder is refused with the right code and the name of what is wrong.
  */
+#include <config.h>
+
 #include <criterion/criterion.h>
 
 #include "models.h"

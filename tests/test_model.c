@@ -2,6 +2,8 @@
  * test_model.c: tessera against the official class, on tiny random checkpoints of all the forms
  * that are published.
  */
+#include <config.h>
+
 #include <criterion/criterion.h>
 
 #include "models.h"

@@ -518,7 +518,10 @@ static tsr_status want_picture(struct tsr_context *c, struct tsr_error *error)
     size_t count;
     tsr_status status;
 
-    if (c->turn_count == 0) {
+    if (c->turn_count == 0 && c->reader.loaded < c->reader.picture_count) {
+        status = tsr_fail(error, TSR_USAGE, "the prompt of a drawing takes no pictures");
+        c->reader.done = c->reader.count;
+    } else if (c->turn_count == 0) {
         status =
             draw_rows(c, c->reader.ids + c->reader.done, c->reader.count - c->reader.done, error);
         c->reader.count = c->reader.done;
