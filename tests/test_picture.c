@@ -1,6 +1,6 @@
 /*
- * test_picture.c: resizing and preprocessing against PIL (fixtures by CRC), PNG and JPEG against files made here, damaged
- * files, and the writer.
+ * test_picture.c: resizing and preprocessing against PIL (fixtures by CRC), PNG and JPEG against
+ * files made here, damaged files, and the writer.
  */
 #include <config.h>
 
@@ -71,7 +71,7 @@ static const char *word(const json_t *row, const char *key)
     return json_string_value(json_object_get(row, key));
 }
 
-/* ---- PIL ------------------------------------------------------------------------------------------------ */
+/* ---- PIL ---- */
 
 Test(picture, resize_equals_pil)
 {
@@ -81,12 +81,16 @@ Test(picture, resize_equals_pil)
     cr_assert_geq(json_array_size(list), 50);
     json_array_foreach(list, i, row)
     {
-        struct tsr_picture in = formula(word(row, "kind"), number(row, "width"), number(row, "height")), out;
-        enum tsr_filter filter = !strcmp(word(row, "filter"), "lanczos") ? TSR_LANCZOS : TSR_BICUBIC;
-        cr_assert_eq(tsr_picture_resize(&out, &in, number(row, "to_width"), number(row, "to_height"), filter, &error),
+        struct tsr_picture in = formula(word(row, "kind"), number(row, "width"),
+                                        number(row, "height")),
+                           out;
+        enum tsr_filter filter =
+            !strcmp(word(row, "filter"), "lanczos") ? TSR_LANCZOS : TSR_BICUBIC;
+        cr_assert_eq(tsr_picture_resize(&out, &in, number(row, "to_width"),
+                                        number(row, "to_height"), filter, &error),
                      TSR_OK, "%s", error.message);
-        cr_expect_eq(crc_of(&out), number(row, "crc32"), "%s %zux%zu to %zux%zu", word(row, "filter"), in.width, in.height,
-                     out.width, out.height);
+        cr_expect_eq(crc_of(&out), number(row, "crc32"), "%s %zux%zu to %zux%zu",
+                     word(row, "filter"), in.width, in.height, out.width, out.height);
         tsr_picture_free(&in);
         tsr_picture_free(&out);
     }
@@ -102,7 +106,9 @@ Test(picture, square_equals_pil)
     cr_assert_geq(json_array_size(list), 10);
     json_array_foreach(list, i, row)
     {
-        struct tsr_picture in = formula(word(row, "kind"), number(row, "width"), number(row, "height")), out;
+        struct tsr_picture in = formula(word(row, "kind"), number(row, "width"),
+                                        number(row, "height")),
+                           out;
         struct tsr_picture_rule rule = {.size = number(row, "size"),
                                         .min_side = number(row, "min_size"),
                                         .background = {127, 127, 127}};
@@ -122,7 +128,8 @@ Test(picture, square_equals_pil)
 static const void *npy(const char *name, char **file)
 {
     size_t bytes;
-    cr_assert_eq(tsr_file_read(file, &bytes, fixture(name), 64 << 20, &error), TSR_OK, "%s", error.message);
+    cr_assert_eq(tsr_file_read(file, &bytes, fixture(name), 64 << 20, &error), TSR_OK, "%s",
+                 error.message);
     return *file + 10 + (uint8_t)(*file)[8] + 256 * (uint8_t)(*file)[9];
 }
 
@@ -137,8 +144,10 @@ Test(picture, preprocessing_equals_janus)
                   {"janus-c-f16-official", {"big.png", "line.png"}, 25, 14, 20}};
     struct tsr_kernels kernels = tsr_kernels_select(tsr_cpu_tiers());
     for (size_t m = 0; m < 3; m++) {
-        size_t side = models[m].size, count = side * side, drawn = 3 * 3 * models[m].drawn * models[m].drawn;
-        struct tsr_picture_rule rule = {side, models[m].min_side, {127, 127, 127}, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+        size_t side = models[m].size, count = side * side,
+               drawn = 3 * 3 * models[m].drawn * models[m].drawn;
+        struct tsr_picture_rule rule = {
+            side, models[m].min_side, {127, 127, 127}, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
         char name[256], *files[4];
         snprintf(name, sizeof name, "%s/pixel_rgb.npy", models[m].folder);
         const uint8_t *rgb = npy(name, &files[0]);
@@ -153,7 +162,8 @@ Test(picture, preprocessing_equals_janus)
             cr_expect_arr_eq(square.rgb, rgb + i * count * 3, count * 3, "%s", name);
             tsr_picture_patches(rows, &square, side, &rule);
             for (size_t j = 0; j < count * 3; j++)
-                cr_assert_eq(rows[j], values[i * count * 3 + j % 3 * count + j / 3], "%s value %zu", name, j);
+                cr_assert_eq(rows[j], values[i * count * 3 + j % 3 * count + j / 3], "%s value %zu",
+                             name, j);
             free(rows);
             tsr_picture_free(&in);
             tsr_picture_free(&square);
@@ -166,7 +176,8 @@ Test(picture, preprocessing_equals_janus)
         size_t area = drawn / 9;
         tsr_picture_from_floats(got, pixels, drawn);
         for (size_t j = 0; j < drawn; j++)
-            cr_assert_eq(got[j], want[j / (3 * area) * 3 * area + j % area * 3 + j / area % 3], "%s %zu", name, j);
+            cr_assert_eq(got[j], want[j / (3 * area) * 3 * area + j % area * 3 + j / area % 3],
+                         "%s %zu", name, j);
         free(got);
         for (size_t i = 0; i < 4; i++)
             free(files[i]);
@@ -183,7 +194,9 @@ Test(picture, patches)
         for (size_t x = 0; x < 12; x++)
             for (size_t c = 0; c < 3; c++) {
                 float got = rows[(((y / 4 * 3 + x / 4) * 4 + y % 4) * 4 + x % 4) * 3 + c];
-                cr_assert_eq(got, ((float)(p.rgb[(y * 12 + x) * 3 + c] * (1.0 / 255)) - rule.mean[c]) / rule.std[c]);
+                cr_assert_eq(got,
+                             ((float)(p.rgb[(y * 12 + x) * 3 + c] * (1.0 / 255)) - rule.mean[c]) /
+                                 rule.std[c]);
             }
     tsr_picture_free(&p);
     uint8_t out[6];
@@ -191,7 +204,7 @@ Test(picture, patches)
     cr_expect_arr_eq(out, ((const uint8_t[]){0, 255, 127, 0, 0, 255}), 6);
 }
 
-/* ---- files made here ------------------------------------------------------------------------------------- */
+/* ---- files made here ---- */
 
 struct bytes {
     uint8_t *at;
@@ -208,7 +221,10 @@ static void append(struct bytes *to, const void *bytes, size_t count)
 
 static void append_u32(struct bytes *to, uint32_t value)
 {
-    append(to, (const uint8_t[]){(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value}, 4);
+    append(to,
+           (const uint8_t[]){(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                             (uint8_t)value},
+           4);
 }
 
 static void append_chunk(struct bytes *to, const char *type, const void *data, size_t count)
@@ -220,7 +236,8 @@ static void append_chunk(struct bytes *to, const char *type, const void *data, s
     append_u32(to, (uint32_t)crc32(0, to->at + from, (uInt)(count + 4)));
 }
 
-static void append_ihdr(struct bytes *to, uint32_t width, uint32_t height, int depth, int type, int interlaced)
+static void append_ihdr(struct bytes *to, uint32_t width, uint32_t height, int depth, int type,
+                        int interlaced)
 {
     struct bytes head = {0};
     append_u32(&head, width);
@@ -246,7 +263,8 @@ static void append_idat(struct bytes *to, size_t count, uint8_t value)
 static const char SIGNATURE[] = "\x89PNG\r\n\x1a\n";
 
 /* A PNG of one IDAT of zeros, rows * (1 + row_bytes) long. */
-static struct bytes small_png(uint32_t width, uint32_t height, int depth, int type, size_t row_bytes)
+static struct bytes small_png(uint32_t width, uint32_t height, int depth, int type,
+                              size_t row_bytes)
 {
     struct bytes png = {0};
     append(&png, SIGNATURE, 8);
@@ -313,11 +331,16 @@ Test(picture, damaged_png_head)
     png = small_png(2, 2, 8, 2, 6);
     png.at[16] = 0x80; /* the sign bit of the width; the CRC anew */
     uint32_t crc = (uint32_t)crc32(0, png.at + 12, 17);
-    memcpy(png.at + 29, (const uint8_t[]){(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc}, 4);
+    memcpy(png.at + 29,
+           (const uint8_t[]){(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
+                             (uint8_t)crc},
+           4);
     cr_expect_eq(try_file(png, "damaged PNG"), TSR_MALFORMED);
-    static const int pairs[][2] = {{8, 1}, {8, 9}, {0, 0}, {3, 0}, {99, 0}, {4, 2}, {16, 3}, {2, 4}, {1, 6}}; /* P04 */
+    static const int pairs[][2] = {{8, 1}, {8, 9},  {0, 0}, {3, 0}, {99, 0},
+                                   {4, 2}, {16, 3}, {2, 4}, {1, 6}}; /* P04 */
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        cr_expect_eq(try_file(small_png(2, 2, pairs[i][0], pairs[i][1], 6), "damaged PNG"), TSR_MALFORMED);
+        cr_expect_eq(try_file(small_png(2, 2, pairs[i][0], pairs[i][1], 6), "damaged PNG"),
+                     TSR_MALFORMED);
 }
 
 static long peak_kib(void)
@@ -331,7 +354,8 @@ Test(picture, png_limits)
 {
     struct bytes png = {0};
     long before = peak_kib();
-    cr_expect_eq(try_file(small_png(60000, 60000, 1, 0, 1), "over the limit"), TSR_UNSUPPORTED); /* P05 */
+    cr_expect_eq(try_file(small_png(60000, 60000, 1, 0, 1), "over the limit"),
+                 TSR_UNSUPPORTED); /* P05 */
     cr_expect_lt(peak_kib() - before, 8 << 10);
     cr_expect_eq(try_file(small_png(65536, 1, 8, 0, 65536), "over the limit"), TSR_UNSUPPORTED);
     cr_expect_eq(try_file(small_png(65535, 1, 8, 0, 65535), ""), TSR_OK);
@@ -413,17 +437,20 @@ Test(picture, damaged_png_body)
             append_chunk(&png, "tRNS", palette, 2);
         append_idat(&png, 6, 0);
         append_chunk(&png, "IEND", "", 0);
-        cr_expect_eq(try_file(png, i == 3 ? "" : "damaged PNG"), i == 3 ? TSR_OK : TSR_MALFORMED, "case %d", i);
+        cr_expect_eq(try_file(png, i == 3 ? "" : "damaged PNG"), i == 3 ? TSR_OK : TSR_MALFORMED,
+                     "case %d", i);
     }
     png = (struct bytes){0};
     append(&png, SIGNATURE, 8);
     append_ihdr(&png, 2, 1, 8, 3, 0);
     append_chunk(&png, "PLTE", palette, 3);
-    append_chunk(&png, "IDAT", "\x78\x01\x01\x03\x00\xFC\xFF\x00\x00\x09\x00\x0C\x00\x0A", 14); /* stored: 0, 0, 9 */
+    append_chunk(&png, "IDAT", "\x78\x01\x01\x03\x00\xFC\xFF\x00\x00\x09\x00\x0C\x00\x0A",
+                 14); /* stored: 0, 0, 9 */
     append_chunk(&png, "IEND", "", 0);
     struct tsr_picture p;
     cr_assert_eq(tsr_picture_decode(&p, png.at, png.size, &error), TSR_OK, "%s", error.message);
-    cr_expect_arr_eq(p.rgb, ((const uint8_t[]){10, 20, 30, 0, 0, 0}), 6); /* beyond the palette: black, as PIL */
+    cr_expect_arr_eq(p.rgb, ((const uint8_t[]){10, 20, 30, 0, 0, 0}),
+                     6); /* beyond the palette: black, as PIL */
     tsr_picture_free(&p);
     free(png.at);
 }
@@ -454,7 +481,10 @@ Test(picture, cut_and_flipped_png, .timeout = 300)
     struct bytes png = {0};
     append(&png, SIGNATURE, 8);
     append_ihdr(&png, 9, 5, 8, 6, 1); /* interlaced: seven passes */
-    append_idat(&png, 1 * (1 + 8) + 1 * (1 + 4) + 1 * (1 + 12) + 2 * (1 + 8) + 1 * (1 + 20) + 3 * (1 + 16) + 2 * (1 + 36), 0);
+    append_idat(&png,
+                1 * (1 + 8) + 1 * (1 + 4) + 1 * (1 + 12) + 2 * (1 + 8) + 1 * (1 + 20) +
+                    3 * (1 + 16) + 2 * (1 + 36),
+                0);
     append_chunk(&png, "IEND", "", 0);
     struct tsr_picture p;
     cr_assert_eq(tsr_picture_decode(&p, png.at, png.size, &error), TSR_OK, "%s", error.message);
@@ -471,7 +501,7 @@ Test(picture, cut_and_flipped_png, .timeout = 300)
     }
 }
 
-/* ---- JPEG ------------------------------------------------------------------------------------------------ */
+/* ---- JPEG ---- */
 
 struct recipe {
     int gray, progressive, arithmetic, cmyk, restarts, scans;
@@ -519,7 +549,8 @@ static struct bytes make_jpeg(struct recipe how)
     return (struct bytes){at, size};
 }
 
-/* Sets the byte at `offset` behind the two bytes of a marker (and the first `skip` such markers). */
+/* Sets the byte at `offset` behind the two bytes of a marker (and the first `skip` such markers).
+ */
 static struct bytes with_byte(struct bytes jpeg, uint8_t marker, size_t offset, uint8_t value)
 {
     jpeg.at[find(&jpeg, (const char[]){(char)0xFF, (char)marker}, 2) + 2 + offset] = value;
@@ -530,11 +561,13 @@ static const struct recipe plain = {0};
 
 Test(picture, jpeg_decodes)
 {
-    static const struct recipe good[] = {{0}, {.gray = 1}, {.progressive = 1}, {.restarts = 1}, {.gray = 1, .scans = 100}};
+    static const struct recipe good[] = {
+        {0}, {.gray = 1}, {.progressive = 1}, {.restarts = 1}, {.gray = 1, .scans = 100}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct bytes jpeg = make_jpeg(good[i]);
         struct tsr_picture p;
-        cr_assert_eq(tsr_picture_decode(&p, jpeg.at, jpeg.size, &error), TSR_OK, "%s", error.message);
+        cr_assert_eq(tsr_picture_decode(&p, jpeg.at, jpeg.size, &error), TSR_OK, "%s",
+                     error.message);
         cr_expect(p.width == 33 && p.height == 17);
         for (size_t j = 0; good[i].gray && j < 33 * 17; j++)
             cr_assert(p.rgb[3 * j] == p.rgb[3 * j + 1] && p.rgb[3 * j] == p.rgb[3 * j + 2]);
@@ -562,24 +595,32 @@ Test(picture, damaged_jpeg)
     jpeg = with_byte(make_jpeg(plain), SOF, 4, 0); /* J02 */
     cr_expect_eq(try_file(with_byte(jpeg, SOF, 3, 0), "mpty"), TSR_MALFORMED);
     jpeg = with_byte(with_byte(make_jpeg(plain), SOF, 3, 0xFF), SOF, 4, 0xFF);
-    cr_expect_eq(try_file(with_byte(with_byte(jpeg, SOF, 5, 0xFF), SOF, 6, 0xFF), "65500"), TSR_UNSUPPORTED);
+    cr_expect_eq(try_file(with_byte(with_byte(jpeg, SOF, 5, 0xFF), SOF, 6, 0xFF), "65500"),
+                 TSR_UNSUPPORTED);
     jpeg = with_byte(with_byte(make_jpeg(plain), SOF, 3, 0xEA), SOF, 5, 0xEA);
     cr_expect_eq(try_file(jpeg, "over the limit"), TSR_UNSUPPORTED);
     for (uint8_t length = 0; length < 2; length++) /* J03 */
-        cr_expect_eq(try_file(with_byte(with_byte(make_jpeg(plain), DQT, 0, 0), DQT, 1, length), "damaged"), TSR_MALFORMED);
+        cr_expect_eq(
+            try_file(with_byte(with_byte(make_jpeg(plain), DQT, 0, 0), DQT, 1, length), "damaged"),
+            TSR_MALFORMED);
     cr_expect_eq(try_file(with_byte(make_jpeg(plain), DHT, 0, 0xFF), ""), TSR_MALFORMED);
-    cr_expect_eq(try_file(with_byte(make_jpeg(plain), DHT, 3, 200), "damaged"), TSR_MALFORMED);  /* J04 */
-    cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOS, 4, 0x33), "damaged"), TSR_MALFORMED); /* J05 */
-    cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOF, 9, 0x00), "damaged"), TSR_MALFORMED); /* J07 */
+    cr_expect_eq(try_file(with_byte(make_jpeg(plain), DHT, 3, 200), "damaged"),
+                 TSR_MALFORMED); /* J04 */
+    cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOS, 4, 0x33), "damaged"),
+                 TSR_MALFORMED); /* J05 */
+    cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOF, 9, 0x00), "damaged"),
+                 TSR_MALFORMED); /* J07 */
     cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOF, 9, 0x55), "damaged"), TSR_MALFORMED);
     cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOF, 7, 0), "damaged"), TSR_MALFORMED);
     cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOF, 7, 5), "damaged"), TSR_MALFORMED);
-    cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOS, 5, 1), "damaged"), TSR_MALFORMED); /* a component twice */
-    struct recipe many = {.gray = 1, .scans = 101};                                           /* J08 */
+    cr_expect_eq(try_file(with_byte(make_jpeg(plain), SOS, 5, 1), "damaged"),
+                 TSR_MALFORMED);                    /* a component twice */
+    struct recipe many = {.gray = 1, .scans = 101}; /* J08 */
     cr_expect_eq(try_file(make_jpeg(many), "100 scans"), TSR_UNSUPPORTED);
     struct recipe progressive = {.gray = 1, .progressive = 1}; /* J09 */
     cr_expect_eq(try_file(with_byte(make_jpeg(progressive), SOS, 5, 40), "damaged"), TSR_MALFORMED);
-    cr_expect_eq(try_file(with_byte(make_jpeg(progressive), SOS, 7, 0xEE), "damaged"), TSR_MALFORMED);
+    cr_expect_eq(try_file(with_byte(make_jpeg(progressive), SOS, 7, 0xEE), "damaged"),
+                 TSR_MALFORMED);
     struct recipe arithmetic = {.arithmetic = 1}, cmyk = {.cmyk = 1}; /* J11 */
     cr_expect_eq(try_file(make_jpeg(arithmetic), "arithmetic"), TSR_UNSUPPORTED);
     cr_expect_eq(try_file(make_jpeg(cmyk), "CMYK"), TSR_UNSUPPORTED);
@@ -595,7 +636,10 @@ Test(picture, damaged_jpeg)
     jpeg = make_jpeg(plain); /* J13 */
     struct bytes exif = {0};
     append(&exif, jpeg.at, 2);
-    append(&exif, "\xFF\xE1\x00\x22" "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x09\0\0\0\x08\0\0\0", 36);
+    append(&exif,
+           "\xFF\xE1\x00\x22"
+           "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x09\0\0\0\x08\0\0\0",
+           36);
     append(&exif, jpeg.at + 2, jpeg.size - 2);
     free(jpeg.at);
     cr_expect_eq(try_file(exif, ""), TSR_OK);
@@ -632,7 +676,7 @@ Test(picture, other_files)
     }
 }
 
-/* ---- the writer ------------------------------------------------------------------------------------------ */
+/* ---- the writer ---- */
 
 /* Number of entries of a folder. */
 static size_t entries(const char *path)
@@ -669,7 +713,8 @@ Test(picture, writes)
     find(&file, "iTXtnote\0\0\0\0\0caf\xc3\xa9", 18);
     free(data);
     free(file.at);
-    static const char *const bad[][3] = {{"", "x", NULL}, {" a", "x", NULL}, {"a\n", "x", NULL}, {"a", NULL, NULL}};
+    static const char *const bad[][3] = {
+        {"", "x", NULL}, {" a", "x", NULL}, {"a\n", "x", NULL}, {"a", NULL, NULL}};
     for (size_t i = 0; i < 4; i++)
         cr_expect_eq(tsr_picture_write(&p, path, bad[i], &error), TSR_USAGE);
     unlink(path);
@@ -700,7 +745,8 @@ Test(picture, write_errors)
     cr_expect_eq(tsr_picture_write(&p, "/nonexistent/x.png", NULL, &error), TSR_IO);
     cr_expect_eq(tsr_picture_write(&p, folder, NULL, &error), TSR_IO);
     cr_expect_eq(tsr_picture_write(&p, "/dev/null", NULL, &error), TSR_OK);
-    snprintf(path, sizeof path, "%s/old.png.tmp.1.0", folder); /* what a killed writer has left goes with the next */
+    snprintf(path, sizeof path, "%s/old.png.tmp.1.0",
+             folder); /* what a killed writer has left goes with the next */
     FILE *stale = fopen(path, "w");
     cr_assert_not_null(stale);
     fclose(stale);

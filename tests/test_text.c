@@ -1,6 +1,7 @@
 /*
- * test_text.c: the tokenizer against the ids of the library `tokenizers`, through a GGUF file and without; damaged
- * tokenizer.json files; texts that tempt an implementation into quadratic time or deep stacks; prompt formats.
+ * test_text.c: the tokenizer against the ids of the library `tokenizers`, through a GGUF file and
+ * without; damaged tokenizer.json files; texts that tempt an implementation into quadratic time or
+ * deep stacks; prompt formats.
  *
  * Expected ids and texts lie in tests/fixtures (made by tests/reference/tokenizer_cases.py).
  */
@@ -36,7 +37,8 @@ static tsr_tokenizer *from_text(const char *json)
 {
     struct tsr_error error = {0};
     tsr_tokenizer *t;
-    cr_assert_eq(tsr_tokenizer_from_json(&t, json, strlen(json), &error), TSR_OK, "%s", error.message);
+    cr_assert_eq(tsr_tokenizer_from_json(&t, json, strlen(json), &error), TSR_OK, "%s",
+                 error.message);
     return t;
 }
 
@@ -66,14 +68,15 @@ static tsr_tokenizer *through_gguf(tsr_tokenizer *t)
 }
 
 /* Encodes text as one span; the caller frees *ids. */
-static size_t encode(const tsr_tokenizer *t, const char *bytes, size_t size, enum tsr_span_kind kind, int special,
-                     int32_t **ids)
+static size_t encode(const tsr_tokenizer *t, const char *bytes, size_t size,
+                     enum tsr_span_kind kind, int special, int32_t **ids)
 {
     struct tsr_error error = {0};
     struct tsr_text text = {0};
     size_t count;
     cr_assert_eq(tsr_text_add(&text, bytes, size, kind, &error), TSR_OK);
-    cr_assert_eq(tsr_tokenizer_encode(t, &text, special, ids, &count, &error), TSR_OK, "%s", error.message);
+    cr_assert_eq(tsr_tokenizer_encode(t, &text, special, ids, &count, &error), TSR_OK, "%s",
+                 error.message);
     tsr_text_free(&text);
     return count;
 }
@@ -88,7 +91,7 @@ static int32_t *ids_of(const json_t *array, size_t *count)
     return ids;
 }
 
-/* ---- fixtures ------------------------------------------------------------------------------------------- */
+/* ---- fixtures ---- */
 
 static void check_encode(const tsr_tokenizer *t, const json_t *row)
 {
@@ -110,21 +113,24 @@ static void check_decode(const tsr_tokenizer *t, const json_t *row)
     char *text;
     int32_t *ids = ids_of(json_object_get(row, "ids"), &count);
     const json_t *want = json_object_get(row, "text");
-    cr_assert_eq(tsr_tokenizer_decode(t, ids, count, json_is_true(json_object_get(row, "skip_special")), &text, &bytes,
-                                      &error),
+    cr_assert_eq(tsr_tokenizer_decode(t, ids, count,
+                                      json_is_true(json_object_get(row, "skip_special")), &text,
+                                      &bytes, &error),
                  TSR_OK);
-    cr_expect(bytes == json_string_length(want) && !memcmp(text, json_string_value(want), bytes), "\"%s\", expected \"%s\"",
-              text, json_string_value(want));
+    cr_expect(bytes == json_string_length(want) && !memcmp(text, json_string_value(want), bytes),
+              "\"%s\", expected \"%s\"", text, json_string_value(want));
     free(text);
     free(ids);
 }
 
 /* Runs a check over the lines of a file; returns their number. */
-static size_t each_line(const char *path, const tsr_tokenizer *t, void (*check)(const tsr_tokenizer *, const json_t *))
+static size_t each_line(const char *path, const tsr_tokenizer *t,
+                        void (*check)(const tsr_tokenizer *, const json_t *))
 {
     size_t bytes, lines = 0;
     char *data = read_file(path, &bytes);
-    for (char *line = data, *end; (end = memchr(line, '\n', (size_t)(data + bytes - line))) != NULL; line = end + 1) {
+    for (char *line = data, *end; (end = memchr(line, '\n', (size_t)(data + bytes - line))) != NULL;
+         line = end + 1) {
         json_t *row = json_loadb(line, (size_t)(end - line), JSON_ALLOW_NUL, NULL);
         cr_assert_not_null(row);
         check(t, row);
@@ -135,8 +141,9 @@ static size_t each_line(const char *path, const tsr_tokenizer *t, void (*check)(
     return lines;
 }
 
-static const char *const folders[] = {"janus-a-f32/",     "janus-b-bf16-sharded/", "janus-c-f16-official/",
-                                      "tokenizers/gpt2/", "tokenizers/qwen2/",     "tokenizers/cl100k/"};
+static const char *const folders[] = {"janus-a-f32/",          "janus-b-bf16-sharded/",
+                                      "janus-c-f16-official/", "tokenizers/gpt2/",
+                                      "tokenizers/qwen2/",     "tokenizers/cl100k/"};
 
 static tsr_tokenizer *from_fixture(const char *folder)
 {
@@ -164,7 +171,7 @@ Test(text, fixtures)
     cr_expect_eq(decodings, 2 * 6 * 117, "%zu decodings", decodings);
 }
 
-/* ---- spans and templates --------------------------------------------------------------------------------- */
+/* ---- spans and templates ---- */
 
 /* The text that a template makes, spans of user text in [ ]. */
 static char *shown(const struct tsr_text *text)
@@ -174,13 +181,15 @@ static char *shown(const struct tsr_text *text)
     for (size_t i = 0; i < text->span_count; i++) {
         int user = text->spans[i].kind == TSR_SPAN_USER;
         size += (size_t)snprintf(out + size, sizeof out - size, "%s%.*s%s", user ? "[" : "",
-                                 (int)(text->spans[i].end - begin), text->bytes + begin, user ? "]" : "");
+                                 (int)(text->spans[i].end - begin), text->bytes + begin,
+                                 user ? "]" : "");
         begin = text->spans[i].end;
     }
     return out;
 }
 
-static const struct tsr_deepseek names = {"Be helpful.", "<|User|>", "<|Assistant|>", "<｜end▁of▁sentence｜>",
+static const struct tsr_deepseek names = {"Be helpful.",         "<|User|>",
+                                          "<|Assistant|>",       "<｜end▁of▁sentence｜>",
                                           "<image_placeholder>", "<begin_of_image>"};
 
 Test(text, deepseek_template)
@@ -193,8 +202,10 @@ Test(text, deepseek_template)
     tsr_template_user(&format, &text, " \n What is it?\xe3\x80\x80", 2, &error);
     tsr_template_reply(&format, &text, 0, &error);
     tsr_template_end(&format, &text, &error);
-    cr_expect_str_eq(shown(&text), "Be helpful.\n\n<|User|>: <image_placeholder>\n<image_placeholder>\n[What is it?]\n\n"
-                                   "<|Assistant|>:<｜end▁of▁sentence｜>");
+    cr_expect_str_eq(
+        shown(&text),
+        "Be helpful.\n\n<|User|>: <image_placeholder>\n<image_placeholder>\n[What is it?]\n\n"
+        "<|Assistant|>:<｜end▁of▁sentence｜>");
     tsr_text_clear(&text);
     tsr_template_system(&format, &text, "", &error);
     tsr_template_user(&format, &text, "a fox", 0, &error);
@@ -239,7 +250,8 @@ Test(text, spans_do_not_cut)
 Test(text, control_tokens_of_users_are_letters)
 {
     tsr_tokenizer *t = from_fixture("janus-a-f32/");
-    static const char *const typed[] = {"<|User|>", "<image_placeholder>", "<begin_of_image>", "<｜end▁of▁sentence｜>"};
+    static const char *const typed[] = {"<|User|>", "<image_placeholder>", "<begin_of_image>",
+                                        "<｜end▁of▁sentence｜>"};
     for (int stored = 0; stored < 2; stored++) {
         if (stored)
             t = through_gguf(t);
@@ -271,7 +283,7 @@ Test(text, control_tokens_of_users_are_letters)
     tsr_tokenizer_free(t);
 }
 
-/* ---- hard texts ------------------------------------------------------------------------------------------ */
+/* ---- hard texts ---- */
 
 static double seconds(void)
 {
@@ -286,8 +298,9 @@ Test(text, long_runs, .timeout = 300)
     static const struct {
         const char *unit, *last;
         size_t times;
-    } runs[] = {{"A", "", 131072},  {" ", "", 131072}, {" ", "x", 131072}, {"\n", "", 100000}, {"\n ", "x", 65536},
-                {"中", "", 43690}, {"a1", "", 65536}, {"'", "", 131072},  {".", "", 131072},  {"\u3000 ", "x", 26000}};
+    } runs[] = {{"A", "", 131072},   {" ", "", 131072},      {" ", "x", 131072}, {"\n", "", 100000},
+                {"\n ", "x", 65536}, {"中", "", 43690},      {"a1", "", 65536},  {"'", "", 131072},
+                {".", "", 131072},   {"\u3000 ", "x", 26000}};
     for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
         tsr_tokenizer *t = from_fixture(folders[f]);
         for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
@@ -302,8 +315,10 @@ Test(text, long_runs, .timeout = 300)
             count = encode(t, text, strlen(text), TSR_SPAN_USER, 0, &ids);
             cr_expect_lt(seconds() - before, 5, "%s: run %zu", folders[f], i);
             cr_assert_eq(tsr_tokenizer_decode(t, ids, count, 0, &back, &bytes, &error), TSR_OK);
-            /* tokens that strip white space, and the byte letters of DeepSeek's, do not come back */
-            cr_expect(bytes == strlen(text) || strstr(folders[f], "cl100k"), "%s: run %zu", folders[f], i);
+            /* tokens that strip white space, and the byte letters of DeepSeek's, do not come back
+             */
+            cr_expect(bytes == strlen(text) || strstr(folders[f], "cl100k"), "%s: run %zu",
+                      folders[f], i);
             free(back);
             free(ids);
             free(text);
@@ -318,14 +333,19 @@ Test(text, ill_formed)
     static const struct {
         const char *bytes, *means;
         size_t count;
-    } cases[] = {{"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD", 3}, {"\xC0\xAF", "\uFFFD\uFFFD", 2}, {"\xF0\x9F\x98", "\uFFFD", 3},
-                 {"a\xE2\x82(", "a\uFFFD(", 4},             {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD", 4},
-                 {"\x80\xFF", "\uFFFD\uFFFD", 2},           {"\xF0\x9F\x98\x80", "\U0001F600", 4}};
+    } cases[] = {{"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD", 3},
+                 {"\xC0\xAF", "\uFFFD\uFFFD", 2},
+                 {"\xF0\x9F\x98", "\uFFFD", 3},
+                 {"a\xE2\x82(", "a\uFFFD(", 4},
+                 {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD", 4},
+                 {"\x80\xFF", "\uFFFD\uFFFD", 2},
+                 {"\xF0\x9F\x98\x80", "\U0001F600", 4}};
     tsr_tokenizer *t = from_fixture("janus-a-f32/");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int32_t *ids, *want;
         size_t count = encode(t, cases[i].bytes, cases[i].count, TSR_SPAN_USER, 0, &ids);
-        cr_assert_eq(encode(t, cases[i].means, strlen(cases[i].means), TSR_SPAN_USER, 0, &want), count, "case %zu", i);
+        cr_assert_eq(encode(t, cases[i].means, strlen(cases[i].means), TSR_SPAN_USER, 0, &want),
+                     count, "case %zu", i);
         cr_expect_arr_eq(ids, want, count * sizeof *ids);
         free(ids);
         free(want);
@@ -333,8 +353,10 @@ Test(text, ill_formed)
             struct tsr_utf8 state = {0};
             char out[64];
             size_t size = tsr_utf8_feed(&state, cases[i].bytes, cut, 0, out);
-            size += tsr_utf8_feed(&state, cases[i].bytes + cut, cases[i].count - cut, 1, out + size);
-            cr_expect(size == strlen(cases[i].means) && !memcmp(out, cases[i].means, size), "case %zu cut at %zu", i, cut);
+            size +=
+                tsr_utf8_feed(&state, cases[i].bytes + cut, cases[i].count - cut, 1, out + size);
+            cr_expect(size == strlen(cases[i].means) && !memcmp(out, cases[i].means, size),
+                      "case %zu cut at %zu", i, cut);
         }
     }
     int32_t *ids;
@@ -347,7 +369,7 @@ Test(text, ill_formed)
     tsr_tokenizer_free(t);
 }
 
-/* ---- damaged files --------------------------------------------------------------------------------------- */
+/* ---- damaged files ---- */
 
 /* A small tokenizer.json; %s stands where a case writes. */
 #define VOCABULARY "\"a\":0,\"b\":1,\"ab\":2"
@@ -359,9 +381,9 @@ Test(text, ill_formed)
 #define WITH_MERGES(merges) WITH_MODEL("{\"vocab\":{" VOCABULARY "},\"merges\":" merges "}")
 #define WITH_ADDED(added) "{\"added_tokens\":[" added "]," STEP "," MODEL TAIL
 #define WITH_STEP(step) "{\"pre_tokenizer\":" step "," MODEL TAIL
-#define WITH_SPLIT(regex)                                                                                             \
-    WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex               \
-              "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]}")
+#define WITH_SPLIT(regex)                                                                          \
+    WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{"        \
+              "\"Regex\":\"" regex "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]}")
 #define WITH(part) "{" part "," STEP "," MODEL TAIL
 
 static const struct {
@@ -385,7 +407,8 @@ static const struct {
     {WITH_VOCAB("\"a\":1e30"), TSR_MALFORMED, "no integer"},
     {WITH_VOCAB("\"a\\u001b[31m\\n\":9"), TSR_MALFORMED, "a?[31m?"},
     {WITH_VOCAB("\"a\":0,\"a\":1"), TSR_MALFORMED, "duplicate"},
-    {WITH_MODEL("{\"byte_fallback\":true,\"vocab\":{\"<0x-1>\":0},\"merges\":[]}"), TSR_UNSUPPORTED, "byte_fallback"}, /* T03 */
+    {WITH_MODEL("{\"byte_fallback\":true,\"vocab\":{\"<0x-1>\":0},\"merges\":[]}"), TSR_UNSUPPORTED,
+     "byte_fallback"},                                          /* T03 */
     {WITH_MERGES("[[\"a\",\"c\"]]"), TSR_MALFORMED, "merge 0"}, /* T04 */
     {WITH_MERGES("[[\"b\",\"a\"]]"), TSR_MALFORMED, "the result"},
     {WITH_MERGES("[\"a b\",\"ab\"]"), TSR_MALFORMED, "entry 1"},
@@ -395,26 +418,33 @@ static const struct {
     {WITH_VOCAB("\"\":0"), TSR_MALFORMED, "0 bytes"}, /* T05 */
     {WITH_ADDED("{\"id\":3,\"content\":\"\"}"), TSR_MALFORMED, "0 bytes"},
     {WITH_ADDED("{\"id\":4,\"content\":\"x\"}"), TSR_MALFORMED, "id 4"}, /* T06 */
-    {WITH_ADDED("{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\"}"), TSR_MALFORMED, "\"x\" occurs twice"},
-    {WITH_ADDED("{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\",\"normalized\":true}"), TSR_MALFORMED, "twice"},
+    {WITH_ADDED("{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\"}"), TSR_MALFORMED,
+     "\"x\" occurs twice"},
+    {WITH_ADDED("{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\",\"normalized\":true}"),
+     TSR_MALFORMED, "twice"},
     {WITH_ADDED("{\"id\":1,\"content\":\"a\"}"), TSR_MALFORMED, "\"a\" has id 1"},
-    {WITH_ADDED("{\"id\":0,\"content\":\"a\"},{\"id\":0,\"content\":\"a\"}"), TSR_MALFORMED, "twice"},
+    {WITH_ADDED("{\"id\":0,\"content\":\"a\"},{\"id\":0,\"content\":\"a\"}"), TSR_MALFORMED,
+     "twice"},
     {WITH_ADDED("{\"id\":3,\"content\":7}"), TSR_MALFORMED, "content"},
     {WITH_ADDED("{\"id\":3,\"content\":\"x\",\"special\":1}"), TSR_MALFORMED, "special"},
     {WITH_STEP("{\"type\":\"Metaspace\"}"), TSR_UNSUPPORTED, "Metaspace"}, /* T07 */
     {WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[]}"), TSR_UNSUPPORTED, "ByteLevel"},
-    {WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Digits\"}]}"), TSR_UNSUPPORTED,
-     "after ByteLevel"},
+    {WITH_STEP("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":"
+               "\"Digits\"}]}"),
+     TSR_UNSUPPORTED, "after ByteLevel"},
     {WITH_STEP("null"), TSR_UNSUPPORTED, "pre_tokenizer"},
     {WITH("\"normalizer\":{\"type\":\"NFKC\"}"), TSR_UNSUPPORTED, "NFKC"},
     {WITH("\"post_processor\":{\"type\":\"BertProcessing\"}"), TSR_UNSUPPORTED, "BertProcessing"},
     {"{" STEP "," MODEL "}", TSR_UNSUPPORTED, "decoder"},
     {"{" STEP "," MODEL ",\"decoder\":{\"type\":\"Metaspace\"}}", TSR_UNSUPPORTED, "Metaspace"},
-    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"B\"}}]}"), TSR_MALFORMED,
-     "post_processor"},
-    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]}"), TSR_MALFORMED,
-     "post_processor"},
-    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{"
+    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":"
+          "\"B\"}}]}"),
+     TSR_MALFORMED, "post_processor"},
+    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
+          "\"id\":\"x\"}}]}"),
+     TSR_MALFORMED, "post_processor"},
+    {WITH("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
+          "\"id\":\"x\"}},{\"Sequence\":{"
           "\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[3]}}}"),
      TSR_MALFORMED, "id 3"},
     {WITH_SPLIT("(?<=a*)b"), TSR_UNSUPPORTED, "regular expression"}, /* T08 */
@@ -424,7 +454,8 @@ static const struct {
     {WITH_SPLIT("a{2}+"), TSR_UNSUPPORTED, "after braces"},
     {WITH_SPLIT("("), TSR_UNSUPPORTED, "regular expression"},
     {WITH_SPLIT("\\\\p{Nonsense}"), TSR_UNSUPPORTED, "regular expression"},
-    {WITH_SPLIT("((((((((((((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))))))))))))))))))))"),
+    {WITH_SPLIT("((((((((((((((((((((((((((((((((((((((((((((((((((((a)))))))))))))))))))))))))))))"
+                ")))))))))))))))))))))))"),
      TSR_UNSUPPORTED, "nested too deep"},
     {WITH_VOCAB("\"\\ud800\":0"), TSR_MALFORMED, "byte"}, /* T11 */
 };
@@ -435,10 +466,11 @@ Test(text, damaged_json)
     struct tsr_error error;
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         error = (struct tsr_error){0};
-        tsr_status status = tsr_tokenizer_from_json(&t, damaged[i].json, strlen(damaged[i].json), &error);
+        tsr_status status =
+            tsr_tokenizer_from_json(&t, damaged[i].json, strlen(damaged[i].json), &error);
         cr_expect_eq(status, damaged[i].status, "case %zu: %d %s", i, status, error.message);
-        cr_expect(strstr(error.message, damaged[i].word), "case %zu: \"%s\" lacks \"%s\"", i, error.message,
-                  damaged[i].word);
+        cr_expect(strstr(error.message, damaged[i].word), "case %zu: \"%s\" lacks \"%s\"", i,
+                  error.message, damaged[i].word);
         cr_expect_null(t);
     }
     t = from_text("{" STEP "," MODEL TAIL);
@@ -455,18 +487,23 @@ Test(text, oversized_json)
         tsr_status status;
         const char *word;
     } cases[] = {{"", "[", "", 100000, TSR_MALFORMED, "depth"},
-                 {"{" STEP ",\"model\":{\"merges\":[],\"vocab\":{\"", "x", "\":0}}" TAIL, 1 << 20, TSR_MALFORMED, "1048576 bytes"},
-                 {"{\"added_tokens\":[{\"id\":3,\"content\":\"", "x", "\"}]," STEP "," MODEL TAIL, 2000, TSR_UNSUPPORTED,
-                  "2000 bytes"},
-                 {"{" STEP ",\"model\":{\"vocab\":{" VOCABULARY "},\"merges\":[0", ",0", "]}" TAIL, 3000000, TSR_MALFORMED,
-                  "model.merges"},
-                 {"{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"", "a", "\"}}," MODEL TAIL,
-                  1 << 20, TSR_UNSUPPORTED, "ByteLevel"},
-                 {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"behavior\":\"Isolated\","
+                 {"{" STEP ",\"model\":{\"merges\":[],\"vocab\":{\"", "x", "\":0}}" TAIL, 1 << 20,
+                  TSR_MALFORMED, "1048576 bytes"},
+                 {"{\"added_tokens\":[{\"id\":3,\"content\":\"", "x", "\"}]," STEP "," MODEL TAIL,
+                  2000, TSR_UNSUPPORTED, "2000 bytes"},
+                 {"{" STEP ",\"model\":{\"vocab\":{" VOCABULARY "},\"merges\":[0", ",0", "]}" TAIL,
+                  3000000, TSR_MALFORMED, "model.merges"},
+                 {"{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{"
+                  "\"Regex\":\"",
+                  "a", "\"}}," MODEL TAIL, 1 << 20, TSR_UNSUPPORTED, "ByteLevel"},
+                 {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
+                  "\"Split\",\"behavior\":\"Isolated\","
                   "\"pattern\":{\"Regex\":\"",
-                  "a", "\"}},{\"type\":\"ByteLevel\"}]}," MODEL TAIL, 1 << 20, TSR_UNSUPPORTED, "1048576 bytes"}};
+                  "a", "\"}},{\"type\":\"ByteLevel\"}]}," MODEL TAIL, 1 << 20, TSR_UNSUPPORTED,
+                  "1048576 bytes"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t head = strlen(cases[i].head), unit = strlen(cases[i].unit), size = head + unit * cases[i].times;
+        size_t head = strlen(cases[i].head), unit = strlen(cases[i].unit),
+               size = head + unit * cases[i].times;
         char *json = malloc(size + strlen(cases[i].tail) + 1);
         struct tsr_error error = {0};
         tsr_tokenizer *t;
@@ -493,7 +530,8 @@ Test(text, cut_and_flipped_json, .timeout = 300)
     while (end && strchr(" \n", json[end - 1]))
         end--;
     for (size_t cut = 0; cut < end; cut += 1 + cut / 40)
-        cr_expect_eq(tsr_tokenizer_from_json(&t, json, cut, &error), TSR_MALFORMED, "cut at %zu", cut);
+        cr_expect_eq(tsr_tokenizer_from_json(&t, json, cut, &error), TSR_MALFORMED, "cut at %zu",
+                     cut);
     for (int i = 0; i < 400; i++) {
         random = random * 1664525 + 1013904223;
         size_t at = random % bytes;
@@ -509,4 +547,80 @@ Test(text, cut_and_flipped_json, .timeout = 300)
         json[at] ^= (char)(1 << (random >> 29));
     }
     free(json);
+}
+
+/* ---- damaged metadata ---- */
+
+enum damage {
+    NONE,
+    MODEL_NAME,
+    TYPES_SHORT,
+    ADDED_BEYOND,
+    FLAGS_UNKNOWN,
+    MERGE_UNCUT,
+    STEP_UNKNOWN,
+    STEP_NO_BEHAVIOR,
+    WHOLE_TWO,
+    PREFIX_BEYOND,
+    NOT_UTF8,
+    NO_TOKENS,
+    DAMAGES
+};
+
+static tsr_status load_damaged(enum damage d, struct tsr_error *error)
+{
+    char path[] = "/tmp/tsr_text_XXXXXX";
+    int fd = mkstemp(path);
+    cr_assert(fd >= 0);
+    close(fd);
+    tsr_gguf_writer *w;
+    tsr_gguf *file;
+    tsr_tokenizer *t = NULL;
+    const struct tsr_slice tokens[] = {
+        {"a", 1}, {"b", 1}, {"ab", 2}, {d == NOT_UTF8 ? "\xBF>" : "<>", 2}};
+    const struct tsr_slice merges[] = {{d == MERGE_UNCUT ? "ab" : "a b", d == MERGE_UNCUT ? 2 : 3}};
+    const char *text = d == STEP_UNKNOWN       ? "jump"
+                       : d == STEP_NO_BEHAVIOR ? "split match a"
+                                               : "split isolated match a";
+    const struct tsr_slice step = {text, strlen(text)};
+    const int32_t types[] = {1, 1, 1, 3};
+    const uint32_t added[] = {d == ADDED_BEYOND ? 4 : 3},
+                   prefix[] = {d == PREFIX_BEYOND ? 1u << 31 : 3};
+    const uint8_t flags[] = {d == FLAGS_UNKNOWN ? 64 : 1};
+    cr_assert_eq(tsr_gguf_writer_new(&w, path, error), TSR_OK);
+    tsr_gguf_set_string(w, "general.architecture", "test", 4, error);
+    tsr_gguf_set_string(w, "tokenizer.ggml.model", d == MODEL_NAME ? "bert" : "gpt2", 4, error);
+    if (d != NO_TOKENS)
+        tsr_gguf_set_strings(w, "tokenizer.ggml.tokens", tokens, 4, error);
+    tsr_gguf_set_strings(w, "tokenizer.ggml.merges", merges, 1, error);
+    tsr_gguf_set_numbers(w, "tokenizer.ggml.token_type", TSR_GGUF_I32, types,
+                         d == TYPES_SHORT ? 3 : 4, error);
+    tsr_gguf_set_numbers(w, "tessera.tokenizer.added", TSR_GGUF_U32, added, 1, error);
+    tsr_gguf_set_numbers(w, "tessera.tokenizer.added_flags", TSR_GGUF_U8, flags, 1, error);
+    tsr_gguf_set_numbers(w, "tessera.tokenizer.prefix", TSR_GGUF_U32, prefix, 1, error);
+    tsr_gguf_set_strings(w, "tessera.tokenizer.steps", &step, 1, error);
+    tsr_gguf_set_u32(w, "tessera.tokenizer.whole_words", d == WHOLE_TWO ? 2 : 0, error);
+    cr_assert_eq(tsr_gguf_begin(w, error), TSR_OK);
+    cr_assert_eq(tsr_gguf_finish(w, error), TSR_OK);
+    tsr_gguf_writer_free(w);
+    cr_assert_eq(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, error), TSR_OK, "%s", error->message);
+    unlink(path);
+    tsr_status status = tsr_tokenizer_load(&t, file, error);
+    cr_expect((status == TSR_OK) == (t != NULL));
+    tsr_tokenizer_free(t);
+    tsr_gguf_close(file);
+    return status;
+}
+
+Test(text, damaged_metadata)
+{
+    for (int d = 0; d < DAMAGES; d++) {
+        struct tsr_error error = {0};
+        tsr_status want = d == NONE ? TSR_OK
+                          : d == MODEL_NAME || d == STEP_UNKNOWN || d == STEP_NO_BEHAVIOR
+                              ? TSR_UNSUPPORTED
+                              : TSR_MALFORMED;
+        cr_expect_eq(load_damaged((enum damage)d, &error), want, "damage %d: %s", d, error.message);
+        cr_expect(d == NONE || strstr(error.message, "token"), "damage %d: %s", d, error.message);
+    }
 }

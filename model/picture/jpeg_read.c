@@ -1,12 +1,13 @@
 /*
- * jpeg_read.c: JPEG to 8-bit RGB with libjpeg-turbo, which reports errors through a function that must not return;
- * nothing else in this file keeps state across its longjmp.
+ * jpeg_read.c: JPEG to 8-bit RGB with libjpeg-turbo, which reports errors through a function that
+ * must not return; nothing else in this file keeps state across its longjmp.
  *
- * Baseline and progressive, 8 bits, gray or three components (YCbCr or RGB, as the markers say), with the integer
- * `islow` transform and smooth chroma upsampling: libjpeg's defaults, and PIL's. EXIF orientation is ignored, as PIL does
- * unless told otherwise. Refused: arithmetic coding, lossless, 12 bits, two and four components (CMYK).
- * libjpeg decodes damaged data as far as it can and calls that a warning: here it is an error, except the
- * warnings that are about neither length nor coefficients.
+ * Baseline and progressive, 8 bits, gray or three components (YCbCr or RGB, as the markers say),
+ * with the integer `islow` transform and smooth chroma upsampling: libjpeg's defaults, and PIL's.
+ * EXIF orientation is ignored, as PIL does unless told otherwise. Refused: arithmetic coding,
+ * lossless, 12 bits, two and four components (CMYK). libjpeg decodes damaged data as far as it can
+ * and calls that a warning: here it is an error, except the warnings that are about neither length
+ * nor coefficients.
  */
 #include <config.h>
 
@@ -34,8 +35,9 @@ struct reader {
 
 static void stop(struct reader *r, tsr_status status, const char *what)
 {
-    r->status = r->source->status != TSR_OK ? r->source->status
-                                            : tsr_fail(r->error, status, "%s: %s", r->source->name, what);
+    r->status = r->source->status != TSR_OK
+                    ? r->source->status
+                    : tsr_fail(r->error, status, "%s: %s", r->source->name, what);
     longjmp(r->out, 1);
 }
 
@@ -62,15 +64,16 @@ static void fail(j_common_ptr jpeg)
         break;
     }
     jpeg->err->format_message(jpeg, message);
-    snprintf(line, sizeof line, "%s JPEG: %s", status == TSR_MALFORMED ? "damaged" : "cannot read this", message);
+    snprintf(line, sizeof line, "%s JPEG: %s",
+             status == TSR_MALFORMED ? "damaged" : "cannot read this", message);
     stop(r, status, line);
 }
 
 static void warn(j_common_ptr jpeg, int level)
 {
     switch (jpeg->err->msg_code) {
-    case JWRN_ADOBE_XFORM:      /* an unknown colour transform number: taken as YCbCr */
-    case JWRN_EXTRANEOUS_DATA:  /* bytes between two markers */
+    case JWRN_ADOBE_XFORM:     /* an unknown colour transform number: taken as YCbCr */
+    case JWRN_EXTRANEOUS_DATA: /* bytes between two markers */
     case JWRN_JFIF_MAJOR:
     case JWRN_TOO_MUCH_DATA:
         return;
@@ -130,7 +133,8 @@ static void read_picture(struct reader *r)
     jpeg->src = &r->from;
     jpeg->progress = &r->progress;
     jpeg_read_header(jpeg, TRUE);
-    r->status = tsr_picture_new(r->picture, jpeg->image_width, jpeg->image_height, r->source->name, r->error);
+    r->status = tsr_picture_new(r->picture, jpeg->image_width, jpeg->image_height, r->source->name,
+                                r->error);
     if (r->status != TSR_OK)
         return;
     if (jpeg->arith_code)
@@ -147,7 +151,8 @@ static void read_picture(struct reader *r)
     jpeg_finish_decompress(jpeg);
 }
 
-tsr_status tsr_jpeg_decode(struct tsr_picture *picture, struct tsr_source *source, struct tsr_error *error)
+tsr_status tsr_jpeg_decode(struct tsr_picture *picture, struct tsr_source *source,
+                           struct tsr_error *error)
 {
     struct reader *r = calloc(1, sizeof *r);
     if (!r)

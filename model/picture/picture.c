@@ -1,5 +1,6 @@
 /*
- * picture.c: pictures from files: what kind a file is of is decided by its first bytes, never by its name.
+ * picture.c: pictures from files: what kind a file is of is decided by its first bytes, never by
+ * its name.
  */
 #include <config.h>
 
@@ -28,19 +29,23 @@ size_t tsr_source_next(struct tsr_source *source, const uint8_t **bytes)
     return count;
 }
 
-tsr_status tsr_picture_new(struct tsr_picture *picture, size_t width, size_t height, const char *name,
-                           struct tsr_error *error)
+tsr_status tsr_picture_new(struct tsr_picture *picture, size_t width, size_t height,
+                           const char *name, struct tsr_error *error)
 {
     *picture = (struct tsr_picture){0};
     if (!width || !height)
-        return tsr_fail(error, TSR_MALFORMED, "%s: a picture of %zu x %zu pixels", name, width, height);
-    if (width > TSR_PICTURE_SIDE_MAX || height > TSR_PICTURE_SIDE_MAX || width > TSR_PICTURE_AREA_MAX / height)
-        return tsr_fail(error, TSR_UNSUPPORTED,
-                        "%s: %zu x %zu pixels are over the limit of 16 million (or %d a side); make it smaller", name,
-                        width, height, TSR_PICTURE_SIDE_MAX);
+        return tsr_fail(error, TSR_MALFORMED, "%s: a picture of %zu x %zu pixels", name, width,
+                        height);
+    if (width > TSR_PICTURE_SIDE_MAX || height > TSR_PICTURE_SIDE_MAX ||
+        width > TSR_PICTURE_AREA_MAX / height)
+        return tsr_fail(
+            error, TSR_UNSUPPORTED,
+            "%s: %zu x %zu pixels are over the limit of 16 million (or %d a side); make it smaller",
+            name, width, height, TSR_PICTURE_SIDE_MAX);
     picture->rgb = malloc(width * height * 3);
     if (!picture->rgb)
-        return tsr_fail(error, TSR_MEMORY, "%s: out of memory for %zu x %zu pixels", name, width, height);
+        return tsr_fail(error, TSR_MEMORY, "%s: out of memory for %zu x %zu pixels", name, width,
+                        height);
     picture->width = width;
     picture->height = height;
     return TSR_OK;
@@ -55,23 +60,28 @@ void tsr_picture_free(struct tsr_picture *picture)
 }
 
 /* What is neither PNG nor JPEG, in words. */
-static tsr_status refuse(const uint8_t *head, size_t count, const char *name, struct tsr_error *error)
+static tsr_status refuse(const uint8_t *head, size_t count, const char *name,
+                         struct tsr_error *error)
 {
     static const struct {
         const char *kind, *magic;
         size_t at, bytes;
-    } kinds[] = {{"GIF", "GIF8", 0, 4},     {"WebP", "WEBP", 8, 4},    {"AVIF or HEIC", "ftyp", 4, 4},
-                 {"BMP", "BM", 0, 2},       {"TIFF", "II*\0", 0, 4},   {"TIFF", "MM\0*", 0, 4},
-                 {"JPEG XL", "\xFF\n", 0, 2}, {"PDF", "%PDF", 0, 4}, {"SVG", "<svg", 0, 4}};
+    } kinds[] = {
+        {"GIF", "GIF8", 0, 4},       {"WebP", "WEBP", 8, 4},  {"AVIF or HEIC", "ftyp", 4, 4},
+        {"BMP", "BM", 0, 2},         {"TIFF", "II*\0", 0, 4}, {"TIFF", "MM\0*", 0, 4},
+        {"JPEG XL", "\xFF\n", 0, 2}, {"PDF", "%PDF", 0, 4},   {"SVG", "<svg", 0, 4}};
     if (!count)
         return tsr_fail(error, TSR_MALFORMED, "%s: empty file", name);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (count >= kinds[i].at + kinds[i].bytes && !memcmp(head + kinds[i].at, kinds[i].magic, kinds[i].bytes))
-            return tsr_fail(error, TSR_UNSUPPORTED, "%s: %s; convert it to PNG or JPEG", name, kinds[i].kind);
+        if (count >= kinds[i].at + kinds[i].bytes &&
+            !memcmp(head + kinds[i].at, kinds[i].magic, kinds[i].bytes))
+            return tsr_fail(error, TSR_UNSUPPORTED, "%s: %s; convert it to PNG or JPEG", name,
+                            kinds[i].kind);
     return tsr_fail(error, TSR_MALFORMED, "%s: not a PNG or JPEG file", name);
 }
 
-static tsr_status decode(struct tsr_picture *picture, struct tsr_source *source, struct tsr_error *error)
+static tsr_status decode(struct tsr_picture *picture, struct tsr_source *source,
+                         struct tsr_error *error)
 {
     static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
     const uint8_t *head;
@@ -91,7 +101,8 @@ static tsr_status decode(struct tsr_picture *picture, struct tsr_source *source,
     return status;
 }
 
-tsr_status tsr_picture_decode(struct tsr_picture *picture, const void *file, size_t bytes, struct tsr_error *error)
+tsr_status tsr_picture_decode(struct tsr_picture *picture, const void *file, size_t bytes,
+                              struct tsr_error *error)
 {
     *picture = (struct tsr_picture){0};
     struct tsr_source *source = calloc(1, sizeof *source);

@@ -1,14 +1,16 @@
 /*
- * png_read.c: PNG to 8-bit RGB with libpng, which reports errors by longjmp; nothing else in this file keeps state
- * across it.
+ * png_read.c: PNG to 8-bit RGB with libpng, which reports errors by longjmp; nothing else in this
+ * file keeps state across it.
  *
- * The conversion is that of PIL's convert("RGB"): alpha and transparent colours are dropped, not blended; gray
- * is repeated; palettes are looked up (an index beyond the palette is black); fewer than 8 bits are scaled, of
- * 16 bits the upper 8 are taken; gamma and colour profiles are ignored. One exception: PIL clips 16-bit gray
- * without alpha at 255, so that nearly all of it is white; here it is treated like all other 16-bit pictures.
+ * The conversion is that of PIL's convert("RGB"): alpha and transparent colours are dropped, not
+ * blended; gray is repeated; palettes are looked up (an index beyond the palette is black); fewer
+ * than 8 bits are scaled, of 16 bits the upper 8 are taken; gamma and colour profiles are ignored.
+ * One exception: PIL clips 16-bit gray without alpha at 255, so that nearly all of it is white;
+ * here it is treated like all other 16-bit pictures.
  *
- * Chunks that change nothing in this (text, profiles, times, ...) are skipped unread, so they cannot cost memory. What
- * libpng calls a benign error is one here: a file that lies in one place is not believed in others.
+ * Chunks that change nothing in this (text, profiles, times, ...) are skipped unread, so they
+ * cannot cost memory. What libpng calls a benign error is one here: a file that lies in one place
+ * is not believed in others.
  */
 #include <config.h>
 
@@ -34,7 +36,8 @@ static void fail(png_structp png, png_const_charp message)
 {
     struct reader *r = png_get_error_ptr(png);
     if (r->status == TSR_OK)
-        r->status = tsr_fail(r->error, TSR_MALFORMED, "%s: damaged PNG: %s", r->source->name, message);
+        r->status =
+            tsr_fail(r->error, TSR_MALFORMED, "%s: damaged PNG: %s", r->source->name, message);
     png_longjmp(png, 1);
 }
 
@@ -51,9 +54,10 @@ static void read_bytes(png_structp png, png_bytep to, size_t count)
         if (!r->left)
             r->left = tsr_source_next(r->source, &r->bytes);
         if (!r->left) {
-            r->status = r->source->status != TSR_OK
-                            ? r->source->status
-                            : tsr_fail(r->error, TSR_MALFORMED, "%s: truncated PNG", r->source->name);
+            r->status =
+                r->source->status != TSR_OK
+                    ? r->source->status
+                    : tsr_fail(r->error, TSR_MALFORMED, "%s: truncated PNG", r->source->name);
             png_error(png, "truncated");
         }
         size_t now = count < r->left ? count : r->left;
@@ -68,8 +72,9 @@ static void read_bytes(png_structp png, png_bytep to, size_t count)
 /* Everything that can jump. */
 static void read_picture(struct reader *r)
 {
-    static const png_byte skipped[] = "bKGD\0cHRM\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0"
-                                      "sTER\0tEXt\0tIME\0zTXt\0eXIf";
+    static const png_byte skipped[] =
+        "bKGD\0cHRM\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0"
+        "sTER\0tEXt\0tIME\0zTXt\0eXIf";
     png_structp png = r->png;
     png_set_read_fn(png, r, read_bytes);
     png_set_user_limits(png, 0x7FFFFFFF, 0x7FFFFFFF); /* ours are checked by tsr_picture_new */
@@ -106,7 +111,8 @@ static void try_to_read(struct reader *r)
         read_picture(r);
 }
 
-tsr_status tsr_png_decode(struct tsr_picture *picture, struct tsr_source *source, struct tsr_error *error)
+tsr_status tsr_png_decode(struct tsr_picture *picture, struct tsr_source *source,
+                          struct tsr_error *error)
 {
     struct reader r = {.source = source, .error = error, .picture = picture};
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, ignore);

@@ -1,8 +1,10 @@
 /*
- * prepare.c: from an 8-bit picture to the vision tower's input, and from the decoder's output to 8 bits.
+ * prepare.c: from an 8-bit picture to the vision tower's input, and from the decoder's output to 8
+ * bits.
  *
- * Janus (VLMImageProcessor, and plot in the demos): picture.h states the rule with its roundings. The order
- * matters: int(side / longest * size) is one pixel less than int(side * (size / longest)) for some sides.
+ * Janus (VLMImageProcessor, and plot in the demos): picture.h states the rule with its roundings.
+ * The order matters: int(side / longest * size) is one pixel less than int(side * (size / longest))
+ * for some sides.
  */
 #include <config.h>
 
@@ -28,8 +30,9 @@ void tsr_picture_fit(size_t *out_width, size_t *out_height, size_t width, size_t
 }
 
 tsr_status tsr_picture_square(struct tsr_picture *out, const struct tsr_picture *in,
-                              const struct tsr_picture_rule *rule, const struct tsr_kernels *kernels,
-                              tsr_pool *pool, struct tsr_error *error)
+                              const struct tsr_picture_rule *rule,
+                              const struct tsr_kernels *kernels, tsr_pool *pool,
+                              struct tsr_error *error)
 {
     struct tsr_picture small;
     size_t width, height, size = rule->size;
@@ -37,7 +40,8 @@ tsr_status tsr_picture_square(struct tsr_picture *out, const struct tsr_picture 
     if (!in->width || !in->height)
         return tsr_fail(error, TSR_USAGE, "a picture of %zu x %zu pixels", in->width, in->height);
     tsr_picture_fit(&width, &height, in->width, in->height, rule);
-    tsr_status status = tsr_picture_resize_with(&small, in, width, height, TSR_BICUBIC, kernels, pool, error);
+    tsr_status status =
+        tsr_picture_resize_with(&small, in, width, height, TSR_BICUBIC, kernels, pool, error);
     if (status == TSR_OK)
         status = tsr_picture_new(out, size, size, "picture", error);
     if (status == TSR_OK) {
@@ -51,7 +55,8 @@ tsr_status tsr_picture_square(struct tsr_picture *out, const struct tsr_picture 
     return status;
 }
 
-void tsr_picture_patches(float *rows, const struct tsr_picture *in, size_t patch, const struct tsr_picture_rule *rule)
+void tsr_picture_patches(float *rows, const struct tsr_picture *in, size_t patch,
+                         const struct tsr_picture_rule *rule)
 {
     float value[3][256]; /* of each channel and byte */
     for (int c = 0; c < 3; c++)

@@ -1,14 +1,15 @@
 /*
- * resize.c: PIL's Image.resize of 8-bit pictures, bit for bit, and the path of a picture into the vision tower.
+ * resize.c: PIL's Image.resize of 8-bit pictures, bit for bit.
  *
- * Pillow (src/libImaging/Resample.c): two passes, each rounded to 8 bits; a pass that would not change its side is left
- * out. The horizontal one comes first, but since Pillow 13 the vertical one does if the height loses more than twice as
- * many pixels as the width does (found by comparing results; earlier versions, which differ by a level in a few
- * pixels of such tall pictures, are not reproduced). For output index o the centre in the input is (o + 0.5) * scale, the filter is
- * stretched by max(scale, 1), its taps are the inputs within the support, their weights, computed and
- * normalized in double, become integers of 22 fraction bits, rounded half away from zero. The sums are the
- * `resize` operator's. Lanczos needs a sine: its Taylor series here, because the last bit of libm's differs between systems;
- * both are so near to the true value that rounding to 22 bits makes them equal.
+ * Pillow (src/libImaging/Resample.c): two passes, each rounded to 8 bits; a pass that would not
+ * change its side is left out. The horizontal one comes first, but since Pillow 13 the vertical one
+ * does if the height loses more than twice as many pixels as the width does (pull request 9549; earlier
+ * versions, which differ by a level in a few pixels of such tall pictures, are not reproduced). For output index o the centre in the input is (o + 0.5) * scale, the filter is
+ * stretched by max(scale, 1), its taps are the inputs within the support, their weights, computed
+ * and normalized in double, become integers of 22 fraction bits, rounded half away from zero. The
+ * sums are the `resize` operator's. Lanczos needs a sine: its Taylor series here, because the last
+ * bit of libm's differs between systems; both are so near to the true value that rounding to 22
+ * bits makes them equal.
  */
 #include <config.h>
 
@@ -34,7 +35,8 @@ static double bicubic(double x)
     return 0;
 }
 
-/* sin(pi x): x is brought to [-1/2, 1/2] exactly; there 12 terms of the series leave less than 2^-60. */
+/* sin(pi x): x is brought to [-1/2, 1/2] exactly; there 12 terms of the series leave less than
+ * 2^-60. */
 static double sin_pi(double x)
 {
     int half_turns = (int)(x < 0 ? x - 0.5 : x + 0.5);
@@ -77,7 +79,8 @@ static int make_pass(struct pass *pass, size_t from, size_t size, enum tsr_filte
     *pass = (struct pass){.size = size, .taps = (above + ((double)above < support)) * 2 + 1};
     pass->first = malloc(size * sizeof *pass->first);
     pass->count = malloc(size * sizeof *pass->count);
-    pass->coef = calloc(size * pass->taps, sizeof *pass->coef); /* at most 65535 * (6 * 65535 + 3) for silly sizes */
+    pass->coef = calloc(size * pass->taps,
+                        sizeof *pass->coef); /* at most 65535 * (6 * 65535 + 3) for silly sizes */
     double *weights = malloc(pass->taps * sizeof *weights);
     int done = pass->first && pass->count && pass->coef && weights;
     for (size_t o = 0; o < size && done; o++) {
@@ -100,8 +103,9 @@ static int make_pass(struct pass *pass, size_t from, size_t size, enum tsr_filte
 }
 
 /* One pass; to->rgb is new memory, to be freed also if this fails. 0: out of memory. */
-static int run_pass(struct tsr_picture *to, const struct tsr_picture *from, size_t size, int vertical,
-                    enum tsr_filter filter, const struct tsr_kernels *kernels, tsr_pool *pool)
+static int run_pass(struct tsr_picture *to, const struct tsr_picture *from, size_t size,
+                    int vertical, enum tsr_filter filter, const struct tsr_kernels *kernels,
+                    tsr_pool *pool)
 {
     struct pass pass;
     *to = *from;
@@ -126,16 +130,17 @@ static int run_pass(struct tsr_picture *to, const struct tsr_picture *from, size
     return done;
 }
 
-tsr_status tsr_picture_resize_with(struct tsr_picture *out, const struct tsr_picture *in, size_t width, size_t height,
-                                   enum tsr_filter filter, const struct tsr_kernels *kernels, tsr_pool *pool,
+tsr_status tsr_picture_resize_with(struct tsr_picture *out, const struct tsr_picture *in,
+                                   size_t width, size_t height, enum tsr_filter filter,
+                                   const struct tsr_kernels *kernels, tsr_pool *pool,
                                    struct tsr_error *error)
 {
     *out = (struct tsr_picture){0};
-    if (!in->width || !in->height || in->width > TSR_PICTURE_SIDE_MAX || in->height > TSR_PICTURE_SIDE_MAX || !width ||
-        !height || width > TSR_PICTURE_SIDE_MAX || height > TSR_PICTURE_SIDE_MAX ||
-        width > TSR_PICTURE_AREA_MAX / height)
-        return tsr_fail(error, TSR_USAGE, "cannot resize %zu x %zu pixels to %zu x %zu", in->width, in->height, width,
-                        height);
+    if (!in->width || !in->height || in->width > TSR_PICTURE_SIDE_MAX ||
+        in->height > TSR_PICTURE_SIDE_MAX || !width || !height || width > TSR_PICTURE_SIDE_MAX ||
+        height > TSR_PICTURE_SIDE_MAX || width > TSR_PICTURE_AREA_MAX / height)
+        return tsr_fail(error, TSR_USAGE, "cannot resize %zu x %zu pixels to %zu x %zu", in->width,
+                        in->height, width, height);
     long across = (long)in->width - (long)width, down = (long)in->height - (long)height;
     int vertical = down > 0 && down > 2 * across;
     struct tsr_picture now = *in, next;
@@ -156,19 +161,22 @@ tsr_status tsr_picture_resize_with(struct tsr_picture *out, const struct tsr_pic
     }
     if (!done) {
         free(now.rgb);
-        return tsr_fail(error, TSR_MEMORY, "out of memory to resize a picture to %zu x %zu", width, height);
+        return tsr_fail(error, TSR_MEMORY, "out of memory to resize a picture to %zu x %zu", width,
+                        height);
     }
     *out = now;
     return TSR_OK;
 }
 
-tsr_status tsr_picture_resize(struct tsr_picture *out, const struct tsr_picture *in, size_t width, size_t height,
-                              enum tsr_filter filter, struct tsr_error *error)
+tsr_status tsr_picture_resize(struct tsr_picture *out, const struct tsr_picture *in, size_t width,
+                              size_t height, enum tsr_filter filter, struct tsr_error *error)
 {
     uint32_t able = tsr_cpu_tiers();
     *out = (struct tsr_picture){0};
     if (!able)
-        return tsr_fail(error, TSR_CPU, "this CPU is below the floor: x86-64 with AVX2, FMA, F16C and BMI2, or AArch64");
+        return tsr_fail(
+            error, TSR_CPU,
+            "this CPU is below the floor: x86-64 with AVX2, FMA, F16C and BMI2, or AArch64");
     struct tsr_kernels kernels = tsr_kernels_select(able & ~tsr_cpu_slow_tiers());
     return tsr_picture_resize_with(out, in, width, height, filter, &kernels, NULL, error);
 }

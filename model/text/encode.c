@@ -1,13 +1,15 @@
 /*
  * encode.c: text to ids and ids to text.
  *
- * 1. Added tokens are cut out: leftmost, of these the longest; first those marked normalized = false, then in what
- *    lies between them the others. A control token counts only if its letters lie in template spans.
- * 2. Each stretch between them goes through the steps of the pre-tokenizer, each of which cuts pieces into
- *    smaller ones.
- * 3. Each piece becomes one symbol per byte, and pairs of neighbours are merged: lowest rank first, leftmost of
- *    equals. Symbols form a linked list; candidates wait in a binary heap, which may hold pairs that are gone by
- *    the time they are popped. So n bytes cost O(n log n), whatever they are, and no recursion.
+ * 1. Added tokens are cut out: leftmost, of these the longest; first those marked normalized =
+ * false, then in what lies between them the others. A control token counts only if its letters lie
+ * in template spans.
+ * 2. Each stretch between them goes through the steps of the pre-tokenizer, each of which cuts
+ * pieces into smaller ones.
+ * 3. Each piece becomes one symbol per byte, and pairs of neighbours are merged: lowest rank first,
+ * leftmost of equals. Symbols form a linked list; candidates wait in a binary heap, which may hold
+ * pairs that are gone by the time they are popped. So n bytes cost O(n log n), whatever they are,
+ * and no recursion.
  */
 #include <config.h>
 
@@ -69,7 +71,7 @@ static tsr_status emit(struct encoder *e, int32_t id)
     return TSR_OK;
 }
 
-/* ---- merging -------------------------------------------------------------------------------------------- */
+/* ---- merging ---- */
 
 static int before(struct candidate a, struct candidate b)
 {
@@ -126,7 +128,8 @@ static tsr_status consider(struct encoder *e, int32_t at)
 {
     if (at < 0 || e->symbols[at].after < 0)
         return TSR_OK;
-    const struct tsr_merge *m = find_merge(e->t, e->symbols[at].id, e->symbols[e->symbols[at].after].id);
+    const struct tsr_merge *m =
+        find_merge(e->t, e->symbols[at].id, e->symbols[e->symbols[at].after].id);
     return m ? push(e, (struct candidate){m->rank, (uint32_t)at, m->id}) : TSR_OK;
 }
 
@@ -208,7 +211,7 @@ static tsr_status encode_piece(struct encoder *e, struct piece piece)
     return status;
 }
 
-/* ---- pre-tokenizer -------------------------------------------------------------------------------------- */
+/* ---- pre-tokenizer ---- */
 
 /* Empty pieces are kept while a text is split, because others may be joined to them. */
 static tsr_status add_piece(struct encoder *e, const char *text, size_t bytes)
@@ -234,9 +237,11 @@ struct splitter {
 };
 
 /* One part of a text that a step has cut: a delimiter or what lies between. */
-static tsr_status add_part(struct encoder *e, struct splitter *s, const char *text, size_t bytes, int matched)
+static tsr_status add_part(struct encoder *e, struct splitter *s, const char *text, size_t bytes,
+                           int matched)
 {
-    int delimiter = matched != s->step->gaps, was = s->was_delimiter, any = e->next.count > s->first;
+    int delimiter = matched != s->step->gaps, was = s->was_delimiter,
+        any = e->next.count > s->first;
     int join = 0;
     switch (s->step->behavior) {
     case TSR_REMOVED:
@@ -268,7 +273,8 @@ static tsr_status split(struct encoder *e, const struct tsr_step *step, struct p
     size_t done = 0, from = 0, begin, end, last_match = SIZE_MAX;
     tsr_status status = TSR_OK;
     while (status == TSR_OK && from <= piece.bytes) {
-        int found = tsr_regex_find(step->regex, e->scratch, piece.text, piece.bytes, from, &begin, &end);
+        int found =
+            tsr_regex_find(step->regex, e->scratch, piece.text, piece.bytes, from, &begin, &end);
         if (found < 0)
             return tsr_fail(e->error, TSR_UNSUPPORTED,
                             "the tokenizer's regular expression needs too much work on this text");
@@ -276,7 +282,8 @@ static tsr_status split(struct encoder *e, const struct tsr_step *step, struct p
             break;
         if (begin == end && end == last_match) { /* no empty match right behind a match */
             uint32_t code;
-            from += from < piece.bytes ? tsr_utf8_next(piece.text + from, piece.bytes - from, &code) : 1;
+            from += from < piece.bytes ? tsr_utf8_next(piece.text + from, piece.bytes - from, &code)
+                                       : 1;
             continue;
         }
         from = last_match = end;
@@ -346,19 +353,22 @@ static tsr_status encode_stretch(struct encoder *e, const char *text, size_t byt
     return status;
 }
 
-/* ---- added tokens --------------------------------------------------------------------------------------- */
+/* ---- added tokens ---- */
 
 /* The longest added token that begins at `text`: its id, -1: none. */
-static int32_t longest_at(const tsr_tokenizer *t, const struct tsr_added_set *set, const char *text, size_t bytes)
+static int32_t longest_at(const tsr_tokenizer *t, const struct tsr_added_set *set, const char *text,
+                          size_t bytes)
 {
     size_t low = set->first[(uint8_t)*text], high = set->first[(uint8_t)*text + 1];
     int32_t best = -1;
-    for (size_t depth = 1; low < high; depth++) { /* those in [low, high) begin with the first `depth` bytes of text */
+    for (size_t depth = 1; low < high;
+         depth++) { /* those in [low, high) begin with the first `depth` bytes of text */
         if (tsr_token_name(t, set->ids[low]).bytes == depth)
             best = (int32_t)set->ids[low++];
         if (depth == bytes)
             break;
-        for (int upper = 0; upper < 2; upper++) { /* narrow to those whose next byte is that of text */
+        for (int upper = 0; upper < 2;
+             upper++) { /* narrow to those whose next byte is that of text */
             size_t from = low, to = high;
             while (from < to) {
                 size_t middle = from + (to - from) / 2;
@@ -410,7 +420,8 @@ static int touches_word(struct encoder *e, struct stretch all, struct stretch ma
     size_t begin, end;
     if (match.begin > all.begin) {
         size_t from = character_before(text, match.begin);
-        if (tsr_regex_find(e->t->word, e->scratch, text + from, match.begin - from, 0, &begin, &end) > 0)
+        if (tsr_regex_find(e->t->word, e->scratch, text + from, match.begin - from, 0, &begin,
+                           &end) > 0)
             return 1;
     }
     if (match.end < all.end) {
@@ -423,11 +434,12 @@ static int touches_word(struct encoder *e, struct stretch all, struct stretch ma
 }
 
 /*
- * Widens a match over the white space that its token takes along; `done`: where the match before ended, *run: the
- * white space that was taken last, so that tokens made of spaces do not walk to its end again and again.
+ * Widens a match over the white space that its token takes along; `done`: where the match before
+ * ended, *run: the white space that was taken last, so that tokens made of spaces do not walk to
+ * its end again and again.
  */
-static struct stretch take_space(const struct encoder *e, struct stretch all, struct stretch match, size_t done,
-                                 unsigned flags, struct stretch *run)
+static struct stretch take_space(const struct encoder *e, struct stretch all, struct stretch match,
+                                 size_t done, unsigned flags, struct stretch *run)
 {
     const char *text = e->text->bytes;
     uint32_t code;
@@ -458,8 +470,8 @@ static struct stretch take_space(const struct encoder *e, struct stretch all, st
 static tsr_status encode_without(struct encoder *e, struct stretch all, unsigned set);
 
 /*
- * Cuts the added tokens of set number `set` out of a stretch; what lies between goes on to the next set. The
- * search goes on behind the letters of a token, even if it took more white space along.
+ * Cuts the added tokens of set number `set` out of a stretch; what lies between goes on to the next
+ * set. The search goes on behind the letters of a token, even if it took more white space along.
  */
 static tsr_status cut_added(struct encoder *e, struct stretch all, unsigned set)
 {
@@ -471,13 +483,15 @@ static tsr_status cut_added(struct encoder *e, struct stretch all, unsigned set)
         int32_t id = longest_at(t, &t->added[set], e->text->bytes + at, all.end - at);
         struct stretch match = {at, at + (id < 0 ? 1 : tsr_token_name(t, (size_t)id).bytes)};
         at = match.end;
-        if (id < 0 || ((t->flags[id] & TSR_TOKEN_CONTROL) && !in_template(e->text, match.begin, match.end)) ||
+        if (id < 0 ||
+            ((t->flags[id] & TSR_TOKEN_CONTROL) && !in_template(e->text, match.begin, match.end)) ||
             ((t->flags[id] & TSR_ADDED_WORD) && touches_word(e, all, match)))
             continue;
         match = take_space(e, all, match, done, t->flags[id], &run);
         if (match.begin > done)
             status = encode_without(e, (struct stretch){done, match.begin}, set + 1);
-        if (status == TSR_OK && match.begin < match.end) /* nothing is left of it: swallowed by the one before */
+        if (status == TSR_OK &&
+            match.begin < match.end) /* nothing is left of it: swallowed by the one before */
             status = emit(e, id);
         done = match.end;
     }
@@ -493,10 +507,11 @@ static tsr_status encode_without(struct encoder *e, struct stretch all, unsigned
     return encode_stretch(e, e->text->bytes + all.begin, all.end - all.begin);
 }
 
-/* ---- whole texts ---------------------------------------------------------------------------------------- */
+/* ---- whole texts ---- */
 
 /* The text with ill-formed parts replaced, span by span. The caller frees it. */
-static tsr_status well_formed(struct tsr_text *out, const struct tsr_text *text, struct tsr_error *error)
+static tsr_status well_formed(struct tsr_text *out, const struct tsr_text *text,
+                              struct tsr_error *error)
 {
     size_t begin = 0;
     tsr_status status = TSR_OK;
@@ -522,8 +537,9 @@ static tsr_status emit_all(struct encoder *e, const int32_t *ids, size_t count)
     return status;
 }
 
-tsr_status tsr_tokenizer_encode(const tsr_tokenizer *t, const struct tsr_text *text, int add_special,
-                                int32_t **ids, size_t *count, struct tsr_error *error)
+tsr_status tsr_tokenizer_encode(const tsr_tokenizer *t, const struct tsr_text *text,
+                                int add_special, int32_t **ids, size_t *count,
+                                struct tsr_error *error)
 {
     struct tsr_text clean = {0};
     struct encoder e = {.t = t, .error = error, .text = &clean, .scratch = tsr_regex_scratch_new()};
@@ -553,8 +569,9 @@ tsr_status tsr_tokenizer_encode(const tsr_tokenizer *t, const struct tsr_text *t
     return status;
 }
 
-tsr_status tsr_tokenizer_decode(const tsr_tokenizer *t, const int32_t *ids, size_t count, int skip_special,
-                                char **text, size_t *bytes, struct tsr_error *error)
+tsr_status tsr_tokenizer_decode(const tsr_tokenizer *t, const int32_t *ids, size_t count,
+                                int skip_special, char **text, size_t *bytes,
+                                struct tsr_error *error)
 {
     struct tsr_utf8 state = {0};
     size_t room = 16; /* the last bytes, and the zero */

@@ -1,17 +1,19 @@
 /*
  * regex.c: the regular expressions of tokenizer.json, run by PCRE2.
  *
- * The files are written for Oniguruma with Ruby's syntax, which differs from PCRE2's in silent ways: `$` and `^` are
- * of lines, \s is Unicode's White_Space, \h is a hexadecimal digit, "[" opens a class within a class, {,n} repeats. So a
- * pattern is read item by item and written again for PCRE2; what has no certain counterpart is refused by name,
- * never passed on. \p{L} and the like follow the Unicode version of the PCRE2 library.
+ * The files are written for Oniguruma with Ruby's syntax, which differs from PCRE2's in silent
+ * ways: `$` and `^` are of lines, \s is Unicode's White_Space, \h is a hexadecimal digit, "[" opens
+ * a class within a class, {,n} repeats. So a pattern is read item by item and written again for
+ * PCRE2; what has no certain counterpart is refused by name, never passed on. \p{L} and the like
+ * follow the Unicode version of the PCRE2 library.
  *
- * Linear time. Splitting searches for matches one after the other, and `\s+$` on a run of n spaces that ends in a
- * letter costs n + (n-1) + ... steps: every start in the run walks to its end. But if a branch begins with C+ or C* for a
- * single character class C, it never is the first to match within a run of C: one position earlier it
- * would have matched as well. Such a branch gets the guard `(?:\G|(?<!C))`, \G being where the search began, which
- * changes no result and makes each run cost its length once. No JIT: its stack is small and fixed, and
- * prompts are short; the interpreter keeps its frames on the heap, within a limit.
+ * Linear time. Splitting searches for matches one after the other, and `\s+$` on a run of n spaces
+ * that ends in a letter costs n + (n-1) + ... steps: every start in the run walks to its end. But
+ * if a branch begins with C+ or C* for a single character class C, it never is the first to match
+ * within a run of C: one position earlier it would have matched as well. Such a branch gets the
+ * guard `(?:\G|(?<!C))`, \G being where the search began, which changes no result and makes each
+ * run cost its length once. No JIT: its stack is small and fixed, and prompts are short; the
+ * interpreter keeps its frames on the heap, within a limit.
  */
 #include <config.h>
 
@@ -23,8 +25,9 @@
 #include <string.h>
 
 enum {
-    GROUPS_MAX = 50,          /* depth of parentheses */
-    STEPS_MAX = 10 * 1000000, /* backtracking steps from one start: far above the length of a prompt */
+    GROUPS_MAX = 50, /* depth of parentheses */
+    STEPS_MAX =
+        10 * 1000000, /* backtracking steps from one start: far above the length of a prompt */
     HEAP_KIB_MAX = 64 * 1024
 };
 
@@ -34,7 +37,9 @@ struct tsr_regex {
 };
 
 /* Contents of a class; White_Space of Unicode, and Oniguruma's word characters. */
-#define SPACE "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SPACE                                                                                      \
+    "\\t-\\r "                                                                                     \
+    "\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define HEX "0-9A-Fa-f"
 
@@ -85,8 +90,8 @@ static void code_point(struct translator *t, int digits)
         digits = 6;
     }
     size_t length = 0;
-    while (length < (size_t)digits && from + length < t->end && strchr("0123456789abcdefABCDEF", from[length]) &&
-           from[length])
+    while (length < (size_t)digits && from + length < t->end &&
+           strchr("0123456789abcdefABCDEF", from[length]) && from[length])
         length++;
     t->at = from + length;
     int braces = from[-1] == '{';
@@ -99,7 +104,8 @@ static void code_point(struct translator *t, int digits)
     puts_to(t, "}");
 }
 
-/* \p{Name}, \p{^Name}: general categories as they are, longer names only as scripts. at is behind the p or P. */
+/* \p{Name}, \p{^Name}: general categories as they are, longer names only as scripts. at is behind
+ * the p or P. */
 static void property(struct translator *t, int negated)
 {
     if (t->at == t->end || *t->at++ != '{') {
@@ -131,7 +137,7 @@ static void escape(struct translator *t, int in_class)
         char letter;
         const char *content;
         int negated;
-    } classes[] = {{'s', SPACE, 0}, {'S', SPACE, 1}, {'w', WORD, 0},     {'W', WORD, 1},
+    } classes[] = {{'s', SPACE, 0}, {'S', SPACE, 1}, {'w', WORD, 0},      {'W', WORD, 1},
                    {'h', HEX, 0},   {'H', HEX, 1},   {'d', "\\p{Nd}", 0}, {'D', "\\p{Nd}", 1}};
     if (++t->at == t->end) {
         t->refused = "a backslash at its end";
@@ -159,7 +165,8 @@ static void escape(struct translator *t, int in_class)
     } else if (strchr("nrtfae", letter) || (letter == 'A' && !in_class)) {
         char text[2] = {'\\', (char)letter};
         put(t, text, 2);
-    } else if (letter < 0x80 && !(letter >= '0' && letter <= '9') && !((letter | 32) >= 'a' && (letter | 32) <= 'z')) {
+    } else if (letter < 0x80 && !(letter >= '0' && letter <= '9') &&
+               !((letter | 32) >= 'a' && (letter | 32) <= 'z')) {
         char text[2] = {'\\', (char)letter};
         put(t, text, 2);
     } else if (letter >= 0x80) { /* an escaped character is itself */
@@ -264,7 +271,8 @@ static void item(struct translator *t, int begins_branch)
             copy(t, 1);
         }
     }
-    if (t->refused || !begins_branch || !single || t->at == t->end || (*t->at != '+' && *t->at != '*'))
+    if (t->refused || !begins_branch || !single || t->at == t->end ||
+        (*t->at != '+' && *t->at != '*'))
         return;
     size_t bytes = t->size - from;
     char *atom = malloc(bytes);
@@ -296,8 +304,8 @@ static tsr_status compile(tsr_regex *regex, const struct translator *t, struct t
     int number;
     PCRE2_SIZE at;
     regex->code = pcre2_compile((PCRE2_SPTR)t->out, t->size,
-                                PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &number, &at,
-                                context);
+                                PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
+                                &number, &at, context);
     pcre2_compile_context_free(context);
     if (regex->code)
         return TSR_OK;
@@ -306,11 +314,13 @@ static tsr_status compile(tsr_regex *regex, const struct translator *t, struct t
     return tsr_fail(error, TSR_UNSUPPORTED, "regular expression of the tokenizer: %s", words);
 }
 
-tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes, struct tsr_error *error)
+tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes,
+                         struct tsr_error *error)
 {
     *regex = NULL;
     if (bytes > TSR_REGEX_BYTES_MAX)
-        return tsr_fail(error, TSR_UNSUPPORTED, "regular expression of the tokenizer: %zu bytes, the limit is %d", bytes,
+        return tsr_fail(error, TSR_UNSUPPORTED,
+                        "regular expression of the tokenizer: %zu bytes, the limit is %d", bytes,
                         TSR_REGEX_BYTES_MAX);
     struct translator t = {.at = pattern, .end = pattern + bytes};
     puts_to(&t, "");
@@ -322,8 +332,9 @@ tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes, s
     tsr_status status;
     tsr_regex *made = calloc(1, sizeof *made);
     if (t.refused)
-        status = tsr_fail(error, TSR_UNSUPPORTED, "regular expression of the tokenizer: %s at byte %zu", t.refused,
-                          (size_t)(t.at - pattern));
+        status =
+            tsr_fail(error, TSR_UNSUPPORTED, "regular expression of the tokenizer: %s at byte %zu",
+                     t.refused, (size_t)(t.at - pattern));
     else if (t.no_memory || !made)
         status = tsr_fail(error, TSR_MEMORY, "out of memory for a regular expression");
     else
@@ -355,10 +366,11 @@ void tsr_regex_scratch_free(void *scratch)
     pcre2_match_data_free(scratch);
 }
 
-int tsr_regex_find(const tsr_regex *regex, void *scratch, const char *text, size_t bytes, size_t from, size_t *begin,
-                   size_t *end)
+int tsr_regex_find(const tsr_regex *regex, void *scratch, const char *text, size_t bytes,
+                   size_t from, size_t *begin, size_t *end)
 {
-    int found = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, scratch, regex->limits);
+    int found = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, scratch,
+                            regex->limits);
     if (found < 0)
         return found == PCRE2_ERROR_NOMATCH ? 0 : -1;
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(scratch);

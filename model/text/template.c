@@ -1,11 +1,12 @@
 /*
  * template.c: the prompt format of a conversation, as data.
  *
- * The `deepseek` format of Janus: system text and two line ends (nothing if it is empty), then "role: content"
- * per message; after a user's message two line ends, after the model's the end-of-sentence token; an empty message is
- * "role:" without a space. Contents are stripped as Python's str.strip does. Pictures stand before the content, each a
- * placeholder and a line end; a turn of pictures alone loses the last line end, being stripped too.
- * (Janus, janus/utils/conversation.py and processing_vlm.py.)
+ * The `deepseek` format of Janus: system text and two line ends (nothing if it is empty), then
+ * "role: content" per message; after a user's message two line ends, after the model's the
+ * end-of-sentence token; an empty message is "role:" without a space. Contents are stripped as
+ * Python's str.strip does. Pictures stand before the content, each a placeholder and a line end; a
+ * turn of pictures alone loses the last line end, being stripped too. (Janus,
+ * janus/utils/conversation.py and processing_vlm.py.)
  */
 #include <config.h>
 
@@ -69,7 +70,8 @@ tsr_status tsr_template_deepseek(struct tsr_template *format, const struct tsr_d
     return check(format, error);
 }
 
-tsr_status tsr_template_load(struct tsr_template *format, const tsr_gguf *file, struct tsr_error *error)
+tsr_status tsr_template_load(struct tsr_template *format, const tsr_gguf *file,
+                             struct tsr_error *error)
 {
     *format = (struct tsr_template){0};
     for (size_t i = 0; i < FIELDS; i++) {
@@ -86,12 +88,14 @@ tsr_status tsr_template_load(struct tsr_template *format, const tsr_gguf *file, 
     return check(format, error);
 }
 
-tsr_status tsr_template_store(const struct tsr_template *format, tsr_gguf_writer *writer, struct tsr_error *error)
+tsr_status tsr_template_store(const struct tsr_template *format, tsr_gguf_writer *writer,
+                              struct tsr_error *error)
 {
     tsr_status status = TSR_OK;
     struct tsr_template copy = *format;
     for (size_t i = 0; i < FIELDS && status == TSR_OK; i++)
-        status = tsr_gguf_set_string(writer, fields[i].key, *field(&copy, i), strlen(*field(&copy, i)), error);
+        status = tsr_gguf_set_string(writer, fields[i].key, *field(&copy, i),
+                                     strlen(*field(&copy, i)), error);
     return status;
 }
 
@@ -102,7 +106,7 @@ void tsr_template_free(struct tsr_template *format)
     *format = (struct tsr_template){0};
 }
 
-/* ---- turns ---------------------------------------------------------------------------------------------- */
+/* ---- turns ---- */
 
 /* As Python's str.strip: white space, and the four separators 1C to 1F. */
 static struct tsr_slice strip(const char *text)
@@ -127,8 +131,8 @@ static tsr_status add(struct tsr_text *text, const char *part, struct tsr_error 
     return tsr_text_add(text, part, strlen(part), TSR_SPAN_TEMPLATE, error);
 }
 
-tsr_status tsr_template_system(const struct tsr_template *format, struct tsr_text *text, const char *system,
-                               struct tsr_error *error)
+tsr_status tsr_template_system(const struct tsr_template *format, struct tsr_text *text,
+                               const char *system, struct tsr_error *error)
 {
     const char *words = system ? system : format->system;
     if (!*words)
@@ -138,8 +142,8 @@ tsr_status tsr_template_system(const struct tsr_template *format, struct tsr_tex
     return status == TSR_OK ? add(text, format->system_end, error) : status;
 }
 
-tsr_status tsr_template_user(const struct tsr_template *format, struct tsr_text *text, const char *content,
-                             size_t pictures, struct tsr_error *error)
+tsr_status tsr_template_user(const struct tsr_template *format, struct tsr_text *text,
+                             const char *content, size_t pictures, struct tsr_error *error)
 {
     struct tsr_slice words = strip(content);
     size_t size = strlen(format->user), line = strlen(format->picture);
@@ -167,7 +171,8 @@ tsr_status tsr_template_reply(const struct tsr_template *format, struct tsr_text
     return status == TSR_OK && draw ? add(text, format->draw, error) : status;
 }
 
-tsr_status tsr_template_end(const struct tsr_template *format, struct tsr_text *text, struct tsr_error *error)
+tsr_status tsr_template_end(const struct tsr_template *format, struct tsr_text *text,
+                            struct tsr_error *error)
 {
     return add(text, format->reply_end, error);
 }

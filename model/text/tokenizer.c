@@ -1,9 +1,15 @@
 /*
- * tokenizer.c: the tables of a tokenizer: checked and made from its parts, written to and read from GGUF metadata.
+ * tokenizer.c: the tables of a tokenizer: checked and made from its parts, written to and read from
+ * GGUF metadata.
  *
- * A vocabulary entry is written in the GPT-2 byte alphabet: a printable Latin-1 character stands for its own byte, the
- * other 68 bytes are U+0100 and following. Decoding turns the characters of any token, added ones too, back into bytes; a
- * token with a character outside the alphabet stands for its own UTF-8 (as `tokenizers` does it).
+ * A vocabulary entry is written in the GPT-2 byte alphabet: a printable Latin-1 character stands
+ * for its own byte, the other 68 bytes are U+0100 and following. Decoding turns the characters of
+ * any token, added ones too, back into bytes; a token with a character outside the alphabet stands
+ * for its own UTF-8 (as `tokenizers` does it).
+ *
+ * A step of the pre-tokenizer is a string: "split BEHAVIOR match REGEX" cuts at what REGEX matches,
+ * "split BEHAVIOR gaps REGEX" at what it does not (invert); BEHAVIOR is one of tsr_behavior_names.
+ * "space" puts a space before each piece that begins with none. Bytes follow the last step, always.
  */
 #include <config.h>
 
@@ -12,12 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const tsr_behavior_names[TSR_BEHAVIORS] = {"isolated", "removed", "merged_with_previous",
-                                                       "merged_with_next", "contiguous"};
+const char *const tsr_behavior_names[TSR_BEHAVIORS] = {
+    "isolated", "removed", "merged_with_previous", "merged_with_next", "contiguous"};
 
-/* ---- the byte alphabet ---------------------------------------------------------------------------------- */
+/* ---- the byte alphabet ---- */
 
-/* Its code points, in order of byte: bytes that are not printable in Latin-1 are numbered from U+0100 on. */
+/* Its code points, in order of byte: bytes that are not printable in Latin-1 are numbered from
+ * U+0100 on. */
 static uint32_t byte_code(unsigned byte)
 {
     if ((byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD))
@@ -40,7 +47,8 @@ size_t tsr_byte_char(uint8_t byte, char out[2])
 }
 
 /* What a token's name stands for; `out` has room for the name. Returns the bytes. */
-static size_t decode_name(const int16_t *byte_of /* [0x144], -1: none */, struct tsr_slice name, char *out)
+static size_t decode_name(const int16_t *byte_of /* [0x144], -1: none */, struct tsr_slice name,
+                          char *out)
 {
     size_t size = 0;
     for (size_t i = 0; i < name.bytes;) {
@@ -55,7 +63,7 @@ static size_t decode_name(const int16_t *byte_of /* [0x144], -1: none */, struct
     return size;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 static tsr_status no_memory(struct tsr_error *error)
 {
@@ -75,7 +83,8 @@ static int compare(struct tsr_slice a, struct tsr_slice b)
     return order ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
 }
 
-static int32_t find(const tsr_tokenizer *t, const uint32_t *ids, size_t count, struct tsr_slice name)
+static int32_t find(const tsr_tokenizer *t, const uint32_t *ids, size_t count,
+                    struct tsr_slice name)
 {
     size_t low = 0, high = count;
     while (low < high) {
@@ -103,8 +112,8 @@ static int compare_named(const void *a, const void *b)
 }
 
 /* Sorted ids of the tokens with (flags & mask) == value; two of the same name: TSR_MALFORMED. */
-static tsr_status sort_ids(const tsr_tokenizer *t, unsigned mask, unsigned value, const char *field, uint32_t **ids,
-                           size_t *count, struct tsr_error *error)
+static tsr_status sort_ids(const tsr_tokenizer *t, unsigned mask, unsigned value, const char *field,
+                           uint32_t **ids, size_t *count, struct tsr_error *error)
 {
     size_t n = 0;
     struct named *sorted = malloc((t->size + 1) * sizeof *sorted);
@@ -121,7 +130,8 @@ static tsr_status sort_ids(const tsr_tokenizer *t, unsigned mask, unsigned value
     for (size_t i = 0; i < n && status == TSR_OK; i++) {
         (*ids)[i] = sorted[i].id;
         if (i && !compare(sorted[i - 1].name, sorted[i].name))
-            status = tsr_fail(error, TSR_MALFORMED, "tokenizer: %s: \"%.*s\" occurs twice", field, SHOWN(sorted[i].name));
+            status = tsr_fail(error, TSR_MALFORMED, "tokenizer: %s: \"%.*s\" occurs twice", field,
+                              SHOWN(sorted[i].name));
     }
     *count = n;
     free(sorted);
@@ -129,17 +139,20 @@ static tsr_status sort_ids(const tsr_tokenizer *t, unsigned mask, unsigned value
 }
 
 /* Checks and copies the names, and works out what they decode to. */
-static tsr_status take_names(tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts, struct tsr_error *error)
+static tsr_status take_names(tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts,
+                             struct tsr_error *error)
 {
     size_t total = 0;
     for (size_t id = 0; id < parts->size; id++) {
         size_t bytes = parts->names[id].bytes;
         if (!bytes || bytes > TSR_TOKEN_BYTES_MAX)
-            return tsr_fail(error, TSR_MALFORMED, "tokenizer: token %zu has %zu bytes, must have 1 to %d", id, bytes,
+            return tsr_fail(error, TSR_MALFORMED,
+                            "tokenizer: token %zu has %zu bytes, must have 1 to %d", id, bytes,
                             TSR_TOKEN_BYTES_MAX);
         if ((parts->flags[id] & TSR_TOKEN_ADDED) && bytes > TSR_ADDED_BYTES_MAX)
-            return tsr_fail(error, TSR_UNSUPPORTED, "tokenizer: added token %zu has %zu bytes, the limit is %d", id,
-                            bytes, TSR_ADDED_BYTES_MAX);
+            return tsr_fail(error, TSR_UNSUPPORTED,
+                            "tokenizer: added token %zu has %zu bytes, the limit is %d", id, bytes,
+                            TSR_ADDED_BYTES_MAX);
         uint32_t code;
         for (size_t i = 0; i < bytes;) {
             i += tsr_utf8_next(parts->names[id].text + i, bytes - i, &code);
@@ -149,7 +162,8 @@ static tsr_status take_names(tsr_tokenizer *t, const struct tsr_tokenizer_parts 
         total += bytes; /* at most 2^20 tokens of 2^12 bytes: below 2^32 + 1 */
     }
     if (total > UINT32_MAX)
-        return tsr_fail(error, TSR_UNSUPPORTED, "tokenizer: the tokens have %zu bytes together", total);
+        return tsr_fail(error, TSR_UNSUPPORTED, "tokenizer: the tokens have %zu bytes together",
+                        total);
     t->flags = malloc(parts->size + 1);
     t->name_at = malloc((parts->size + 1) * sizeof *t->name_at);
     t->byte_at = malloc((parts->size + 1) * sizeof *t->byte_at);
@@ -168,19 +182,21 @@ static tsr_status take_names(tsr_tokenizer *t, const struct tsr_tokenizer_parts 
         t->flags[id] = parts->flags[id];
         memcpy(t->names + t->name_at[id], name.text, name.bytes);
         t->name_at[id + 1] = t->name_at[id] + (uint32_t)name.bytes;
-        t->byte_at[id + 1] = t->byte_at[id] + (uint32_t)decode_name(byte_of, name, t->bytes + t->byte_at[id]);
+        t->byte_at[id + 1] =
+            t->byte_at[id] + (uint32_t)decode_name(byte_of, name, t->bytes + t->byte_at[id]);
     }
     return TSR_OK;
 }
 
 static tsr_status index_vocabulary(tsr_tokenizer *t, struct tsr_error *error)
 {
-    /* entries that are not added tokens, and added ones that are entries as well: mark all, sort, done */
+    /* entries that are not added tokens, and added ones that are entries as well: mark all, sort,
+     * done */
     for (size_t id = 0; id < t->size; id++)
         if (!(t->flags[id] & TSR_TOKEN_ADDED))
             t->flags[id] = TSR_ADDED_VOCABULARY;
-    tsr_status status = sort_ids(t, TSR_ADDED_VOCABULARY, TSR_ADDED_VOCABULARY, "vocabulary", &t->vocabulary,
-                                 &t->vocabulary_count, error);
+    tsr_status status = sort_ids(t, TSR_ADDED_VOCABULARY, TSR_ADDED_VOCABULARY, "vocabulary",
+                                 &t->vocabulary, &t->vocabulary_count, error);
     for (int byte = 0; byte < 256 && status == TSR_OK; byte++) {
         char name[2];
         t->of_byte[byte] = tsr_vocabulary_find(t, name, tsr_byte_char((uint8_t)byte, name));
@@ -193,8 +209,8 @@ static tsr_status index_added(tsr_tokenizer *t, struct tsr_error *error)
     for (unsigned normalized = 0; normalized < 2; normalized++) {
         struct tsr_added_set *set = &t->added[normalized];
         unsigned value = TSR_TOKEN_ADDED | (normalized ? TSR_ADDED_NORMALIZED : 0);
-        tsr_status status = sort_ids(t, TSR_TOKEN_ADDED | TSR_ADDED_NORMALIZED, value, "added_tokens", &set->ids,
-                                     &set->count, error);
+        tsr_status status = sort_ids(t, TSR_TOKEN_ADDED | TSR_ADDED_NORMALIZED, value,
+                                     "added_tokens", &set->ids, &set->count, error);
         if (status != TSR_OK)
             return status;
         size_t i = 0;
@@ -208,11 +224,14 @@ static tsr_status index_added(tsr_tokenizer *t, struct tsr_error *error)
     for (size_t i = 0; i < t->added[1].count; i++) { /* the same text in both sets */
         struct tsr_slice name = tsr_token_name(t, t->added[1].ids[i]);
         if (find(t, t->added[0].ids, t->added[0].count, name) >= 0)
-            return tsr_fail(error, TSR_MALFORMED, "tokenizer: added_tokens: \"%.*s\" occurs twice", SHOWN(name));
+            return tsr_fail(error, TSR_MALFORMED, "tokenizer: added_tokens: \"%.*s\" occurs twice",
+                            SHOWN(name));
     }
-    /* a word character as Rust's regex has it: added tokens are matched by that, not by Oniguruma */
-    static const char word[] = "[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
-                               "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}\\x{200c}\\x{200d}]";
+    /* a word character as Rust's regex has it: added tokens are matched by that, not by Oniguruma
+     */
+    static const char word[] =
+        "[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
+        "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}\\x{200c}\\x{200d}]";
     for (size_t id = 0; id < t->size; id++)
         if (t->flags[id] & TSR_ADDED_WORD)
             return tsr_regex_new(&t->word, word, sizeof word - 1, error);
@@ -235,8 +254,8 @@ static int compare_ranked(const void *a, const void *b)
 }
 
 /* Finds the three ids of every merge. */
-static tsr_status resolve_merges(const tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts, struct ranked *found,
-                                 struct tsr_error *error)
+static tsr_status resolve_merges(const tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts,
+                                 struct ranked *found, struct tsr_error *error)
 {
     char joined[2 * TSR_TOKEN_BYTES_MAX];
     for (size_t i = 0; i < parts->merge_count; i++) {
@@ -250,27 +269,34 @@ static tsr_status resolve_merges(const tsr_tokenizer *t, const struct tsr_tokeni
             ids[2] = tsr_vocabulary_find(t, joined, left.bytes + right.bytes);
         }
         if (ids[0] < 0 || ids[1] < 0 || ids[2] < 0)
-            return tsr_fail(error, TSR_MALFORMED, "tokenizer: merge %zu (\"%.*s\" and \"%.*s\"): %s is not in the vocabulary",
-                            i, SHOWN(left), SHOWN(right), ids[0] < 0   ? "the first"
-                                                          : ids[1] < 0 ? "the second"
-                                                                       : "the result");
-        found[i] = (struct ranked){(uint32_t)ids[0], {(uint32_t)ids[1], (uint32_t)ids[2], (uint32_t)i}};
+            return tsr_fail(
+                error, TSR_MALFORMED,
+                "tokenizer: merge %zu (\"%.*s\" and \"%.*s\"): %s is not in the vocabulary", i,
+                SHOWN(left), SHOWN(right),
+                ids[0] < 0   ? "the first"
+                : ids[1] < 0 ? "the second"
+                             : "the result");
+        found[i] =
+            (struct ranked){(uint32_t)ids[0], {(uint32_t)ids[1], (uint32_t)ids[2], (uint32_t)i}};
     }
     return TSR_OK;
 }
 
-static tsr_status take_merges(tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts, struct tsr_error *error)
+static tsr_status take_merges(tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts,
+                              struct tsr_error *error)
 {
     size_t count = parts->merge_count;
     struct ranked *found = malloc((count + 1) * sizeof *found);
     t->merges = malloc((count + 1) * sizeof *t->merges);
     t->merge_at = malloc((t->size + 1) * sizeof *t->merge_at);
-    tsr_status status = found && t->merges && t->merge_at ? resolve_merges(t, parts, found, error) : no_memory(error);
+    tsr_status status = found && t->merges && t->merge_at ? resolve_merges(t, parts, found, error)
+                                                          : no_memory(error);
     if (status == TSR_OK) {
         qsort(found, count, sizeof *found, compare_ranked);
         size_t id = 0;
         for (size_t i = 0; i < count; i++) {
-            if (i + 1 < count && found[i].left == found[i + 1].left && found[i].merge.right == found[i + 1].merge.right)
+            if (i + 1 < count && found[i].left == found[i + 1].left &&
+                found[i].merge.right == found[i + 1].merge.right)
                 continue; /* listed twice: the later rank holds */
             for (; id <= found[i].left; id++)
                 t->merge_at[id] = (uint32_t)t->merge_count;
@@ -290,7 +316,8 @@ static tsr_status take_step(struct tsr_step *step, struct tsr_slice text, struct
     if (!step->text)
         return no_memory(error);
     if (strlen(step->text) != text.bytes)
-        return tsr_fail(error, TSR_MALFORMED, "tokenizer: step \"%.60s\" has a zero byte", step->text);
+        return tsr_fail(error, TSR_MALFORMED, "tokenizer: step \"%.60s\" has a zero byte",
+                        step->text);
     if (!strcmp(step->text, "space"))
         return TSR_OK;
     const char *at = step->text;
@@ -309,19 +336,21 @@ static tsr_status take_step(struct tsr_step *step, struct tsr_slice text, struct
             return tsr_regex_new(&step->regex, at, text.bytes - (size_t)(at - step->text), error);
         }
     }
-    return tsr_fail(error, TSR_UNSUPPORTED, "tokenizer: step \"%.60s\" is not known; a newer tessera may know it",
+    return tsr_fail(error, TSR_UNSUPPORTED,
+                    "tokenizer: step \"%.60s\" is not known; a newer tessera may know it",
                     step->text);
 }
 
-static tsr_status take_ids(const tsr_tokenizer *t, int32_t **ids, size_t *count, const int32_t *from, size_t n,
-                           struct tsr_error *error)
+static tsr_status take_ids(const tsr_tokenizer *t, int32_t **ids, size_t *count,
+                           const int32_t *from, size_t n, struct tsr_error *error)
 {
     *ids = malloc((n + 1) * sizeof **ids);
     if (!*ids)
         return no_memory(error);
     for (size_t i = 0; i < n; i++) {
         if (from[i] < 0 || (size_t)from[i] >= t->size)
-            return tsr_fail(error, TSR_MALFORMED, "tokenizer: post-processor: id %d is not one of %zu tokens", from[i],
+            return tsr_fail(error, TSR_MALFORMED,
+                            "tokenizer: post-processor: id %d is not one of %zu tokens", from[i],
                             t->size);
         (*ids)[i] = from[i];
     }
@@ -335,10 +364,11 @@ tsr_status tsr_tokenizer_build(tsr_tokenizer **tokenizer, const struct tsr_token
     *tokenizer = NULL;
     if (!parts->size || parts->size > TSR_TOKENS_MAX || parts->merge_count > TSR_MERGES_MAX ||
         parts->step_count > TSR_STEPS_MAX)
-        return tsr_fail(error, TSR_MALFORMED,
-                        "tokenizer: %zu tokens, %zu merges, %zu steps; must be 1 to %d, at most %d, at most %d",
-                        parts->size, parts->merge_count, parts->step_count, TSR_TOKENS_MAX, TSR_MERGES_MAX,
-                        TSR_STEPS_MAX);
+        return tsr_fail(
+            error, TSR_MALFORMED,
+            "tokenizer: %zu tokens, %zu merges, %zu steps; must be 1 to %d, at most %d, at most %d",
+            parts->size, parts->merge_count, parts->step_count, TSR_TOKENS_MAX, TSR_MERGES_MAX,
+            TSR_STEPS_MAX);
     tsr_tokenizer *t = calloc(1, sizeof *t);
     if (!t)
         return no_memory(error);
@@ -356,9 +386,11 @@ tsr_status tsr_tokenizer_build(tsr_tokenizer **tokenizer, const struct tsr_token
         status = take_step(&t->steps[i], parts->steps[i], error);
     }
     if (status == TSR_OK)
-        status = take_ids(t, &t->prefix, &t->prefix_count, parts->prefix, parts->prefix_count, error);
+        status =
+            take_ids(t, &t->prefix, &t->prefix_count, parts->prefix, parts->prefix_count, error);
     if (status == TSR_OK)
-        status = take_ids(t, &t->suffix, &t->suffix_count, parts->suffix, parts->suffix_count, error);
+        status =
+            take_ids(t, &t->suffix, &t->suffix_count, parts->suffix, parts->suffix_count, error);
     if (status == TSR_OK)
         *tokenizer = t;
     else
@@ -374,16 +406,16 @@ void tsr_tokenizer_free(tsr_tokenizer *t)
         free(t->steps[i].text);
         tsr_regex_free(t->steps[i].regex);
     }
-    void *const all[] = {t->flags,      t->name_at,  t->names,  t->byte_at,      t->bytes,        t->vocabulary,
-                         t->merge_at,   t->merges,   t->steps,  t->added[0].ids, t->added[1].ids, t->prefix,
-                         t->suffix};
+    void *const all[] = {t->flags,        t->name_at,  t->names,  t->byte_at, t->bytes,
+                         t->vocabulary,   t->merge_at, t->merges, t->steps,   t->added[0].ids,
+                         t->added[1].ids, t->prefix,   t->suffix};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     tsr_regex_free(t->word);
     free(t);
 }
 
-/* ---- looking up ----------------------------------------------------------------------------------------- */
+/* ---- looking up ---- */
 
 int32_t tsr_vocabulary_find(const tsr_tokenizer *t, const char *name, size_t bytes)
 {

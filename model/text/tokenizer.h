@@ -1,7 +1,9 @@
 /*
- * tokenizer.h: what the files of model/text/ share: the tokenizer's tables, the regular expressions and UTF-8.
+ * tokenizer.h: what the files of model/text/ share: the tokenizer's tables, the regular expressions
+ * and UTF-8.
  *
- * Everything is looked up in sorted arrays by binary search: no hash tables, so no input can make a lookup slow.
+ * Everything is looked up in sorted arrays by binary search: no hash tables, so no input can make a
+ * lookup slow.
  */
 #ifndef TSR_TOKENIZER_H
 #define TSR_TOKENIZER_H
@@ -19,40 +21,44 @@ enum {
     TSR_REGEX_BYTES_MAX = 1 << 16
 };
 
-/* ---- utf8.c ------------------------------------------------------------------------------------------- */
+/* ---- utf8.c ---- */
 
 enum { TSR_ILL_FORMED = 0x110000, TSR_CUT = 0x110001 };
 
 /*
- * Length of the first character of count > 0 bytes; *code is its code point. TSR_ILL_FORMED: the length of the
- * maximal ill-formed part; TSR_CUT: all `count` bytes (at most 3) are a proper prefix of a character.
+ * Length of the first character of count > 0 bytes; *code is its code point. TSR_ILL_FORMED: the
+ * length of the maximal ill-formed part; TSR_CUT: all `count` bytes (at most 3) are a proper prefix
+ * of a character.
  */
 size_t tsr_utf8_next(const char *bytes, size_t count, uint32_t *code);
 
 /* Unicode's White_Space. */
 int tsr_is_space(uint32_t code);
 
-/* Grows an array of `item`-byte elements to at least `need`; NULL and nothing changed if that is impossible. */
+/* Grows an array of `item`-byte elements to at least `need`; NULL and nothing changed if that is
+ * impossible. */
 void *tsr_grow(void *array, size_t *room, size_t need, size_t item);
 
-/* ---- regex.c ------------------------------------------------------------------------------------------ */
+/* ---- regex.c ---- */
 
 typedef struct tsr_regex tsr_regex;
 
-/* Compiles a regular expression in the dialect of tokenizer.json (Oniguruma, Ruby syntax): see regex.c. */
-tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes, struct tsr_error *error);
+/* Compiles a regular expression in the dialect of tokenizer.json (Oniguruma, Ruby syntax): see
+ * regex.c. */
+tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes,
+                         struct tsr_error *error);
 void tsr_regex_free(tsr_regex *regex); /* NULL allowed */
 /* Per thread: where matches are written. NULL: out of memory. */
 void *tsr_regex_scratch_new(void);
 void tsr_regex_scratch_free(void *scratch);
 /*
- * The leftmost match in well-formed UTF-8 that begins at or after `from`. 1: found, 0: none, -1: more work than a
- * stated bound (10 M backtracking steps from one position, 64 MiB).
+ * The leftmost match in well-formed UTF-8 that begins at or after `from`. 1: found, 0: none, -1:
+ * more work than a stated bound (10 M backtracking steps from one position, 64 MiB).
  */
-int tsr_regex_find(const tsr_regex *regex, void *scratch, const char *text, size_t bytes, size_t from, size_t *begin,
-                   size_t *end);
+int tsr_regex_find(const tsr_regex *regex, void *scratch, const char *text, size_t bytes,
+                   size_t from, size_t *begin, size_t *end);
 
-/* ---- tokenizer.c ------------------------------------------------------------------------------------------ */
+/* ---- tokenizer.c ---- */
 
 enum tsr_behavior {
     TSR_ISOLATED,
@@ -112,7 +118,7 @@ struct tsr_tokenizer {
 struct tsr_tokenizer_parts {
     size_t size;
     const struct tsr_slice *names; /* [size] */
-    const uint8_t *flags;          /* [size] enum tsr_added, TSR_TOKEN_*; 0: of the vocabulary only */
+    const uint8_t *flags; /* [size] enum tsr_added, TSR_TOKEN_*; 0: of the vocabulary only */
     const struct tsr_slice (*merges)[2];
     size_t merge_count;
     const struct tsr_slice *steps;

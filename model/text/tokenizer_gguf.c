@@ -18,9 +18,10 @@ static tsr_status no_memory(struct tsr_error *error)
     return tsr_fail(error, TSR_MEMORY, "out of memory for the tokenizer");
 }
 
-/* ---- store ---------------------------------------------------------------------------------------------- */
+/* ---- store ---- */
 
-static tsr_status store_tokens(const tsr_tokenizer *t, tsr_gguf_writer *writer, struct tsr_error *error)
+static tsr_status store_tokens(const tsr_tokenizer *t, tsr_gguf_writer *writer,
+                               struct tsr_error *error)
 {
     struct tsr_slice *names = malloc(t->size * sizeof *names);
     int32_t *types = malloc(t->size * sizeof *types);
@@ -42,11 +43,14 @@ static tsr_status store_tokens(const tsr_tokenizer *t, tsr_gguf_writer *writer, 
     if (status == TSR_OK)
         status = tsr_gguf_set_strings(writer, "tokenizer.ggml.tokens", names, t->size, error);
     if (status == TSR_OK)
-        status = tsr_gguf_set_numbers(writer, "tokenizer.ggml.token_type", TSR_GGUF_I32, types, t->size, error);
+        status = tsr_gguf_set_numbers(writer, "tokenizer.ggml.token_type", TSR_GGUF_I32, types,
+                                      t->size, error);
     if (status == TSR_OK)
-        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.added", TSR_GGUF_U32, added, count, error);
+        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.added", TSR_GGUF_U32, added, count,
+                                      error);
     if (status == TSR_OK)
-        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.added_flags", TSR_GGUF_U8, flags, count, error);
+        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.added_flags", TSR_GGUF_U8, flags,
+                                      count, error);
     free(names);
     free(types);
     free(added);
@@ -54,9 +58,11 @@ static tsr_status store_tokens(const tsr_tokenizer *t, tsr_gguf_writer *writer, 
     return status;
 }
 
-static tsr_status store_merges(const tsr_tokenizer *t, tsr_gguf_writer *writer, struct tsr_error *error)
+static tsr_status store_merges(const tsr_tokenizer *t, tsr_gguf_writer *writer,
+                               struct tsr_error *error)
 {
-    /* by rank; ranks are below TSR_MERGES_MAX, those of merges that were listed twice are missing */
+    /* by rank; ranks are below TSR_MERGES_MAX, those of merges that were listed twice are missing
+     */
     uint32_t last = 0;
     for (size_t i = 0; i < t->merge_count; i++)
         last = t->merges[i].rank >= last ? t->merges[i].rank + 1 : last;
@@ -66,7 +72,8 @@ static tsr_status store_merges(const tsr_tokenizer *t, tsr_gguf_writer *writer, 
         for (size_t i = t->merge_at[left]; i < t->merge_at[left + 1]; i++) {
             pairs[t->merges[i].rank][0] = (uint32_t)left + 1;
             pairs[t->merges[i].rank][1] = t->merges[i].right;
-            bytes += tsr_token_name(t, left).bytes + 1 + tsr_token_name(t, t->merges[i].right).bytes;
+            bytes +=
+                tsr_token_name(t, left).bytes + 1 + tsr_token_name(t, t->merges[i].right).bytes;
         }
     }
     struct tsr_slice *items = malloc((t->merge_count + 1) * sizeof *items);
@@ -75,7 +82,8 @@ static tsr_status store_merges(const tsr_tokenizer *t, tsr_gguf_writer *writer, 
     for (uint32_t rank = 0; rank < last && status == TSR_OK; rank++) {
         if (!pairs[rank][0])
             continue;
-        struct tsr_slice left = tsr_token_name(t, pairs[rank][0] - 1), right = tsr_token_name(t, pairs[rank][1]);
+        struct tsr_slice left = tsr_token_name(t, pairs[rank][0] - 1),
+                         right = tsr_token_name(t, pairs[rank][1]);
         items[count++] = (struct tsr_slice){to, left.bytes + 1 + right.bytes};
         memcpy(to, left.text, left.bytes);
         to[left.bytes] = ' ';
@@ -90,7 +98,8 @@ static tsr_status store_merges(const tsr_tokenizer *t, tsr_gguf_writer *writer, 
     return status;
 }
 
-tsr_status tsr_tokenizer_store(const tsr_tokenizer *t, tsr_gguf_writer *writer, struct tsr_error *error)
+tsr_status tsr_tokenizer_store(const tsr_tokenizer *t, tsr_gguf_writer *writer,
+                               struct tsr_error *error)
 {
     tsr_status status = store_tokens(t, writer, error);
     if (status == TSR_OK)
@@ -99,23 +108,26 @@ tsr_status tsr_tokenizer_store(const tsr_tokenizer *t, tsr_gguf_writer *writer, 
     for (size_t i = 0; i < t->step_count; i++)
         steps[i] = (struct tsr_slice){t->steps[i].text, strlen(t->steps[i].text)};
     if (status == TSR_OK)
-        status = tsr_gguf_set_strings(writer, "tessera.tokenizer.steps", steps, t->step_count, error);
+        status =
+            tsr_gguf_set_strings(writer, "tessera.tokenizer.steps", steps, t->step_count, error);
     if (status == TSR_OK && t->prefix_count)
-        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.prefix", TSR_GGUF_U32, t->prefix, t->prefix_count,
-                                      error);
+        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.prefix", TSR_GGUF_U32, t->prefix,
+                                      t->prefix_count, error);
     if (status == TSR_OK && t->suffix_count)
-        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.suffix", TSR_GGUF_U32, t->suffix, t->suffix_count,
-                                      error);
+        status = tsr_gguf_set_numbers(writer, "tessera.tokenizer.suffix", TSR_GGUF_U32, t->suffix,
+                                      t->suffix_count, error);
     if (status == TSR_OK)
-        status = tsr_gguf_set_u32(writer, "tessera.tokenizer.whole_words", (uint32_t)t->whole_words, error);
+        status = tsr_gguf_set_u32(writer, "tessera.tokenizer.whole_words", (uint32_t)t->whole_words,
+                                  error);
     return status;
 }
 
-/* ---- load ----------------------------------------------------------------------------------------------- */
+/* ---- load ---- */
 
 /* An array of exactly this type (and length, unless SIZE_MAX); *data is unaligned. */
-static tsr_status numbers(const tsr_gguf *file, const char *key, enum tsr_gguf_type type, size_t length,
-                          const uint8_t **data, size_t *count, struct tsr_error *error)
+static tsr_status numbers(const tsr_gguf *file, const char *key, enum tsr_gguf_type type,
+                          size_t length, const uint8_t **data, size_t *count,
+                          struct tsr_error *error)
 {
     enum tsr_gguf_type found;
     const void *at;
@@ -135,22 +147,26 @@ static uint32_t u32_at(const uint8_t *data, size_t index)
     return value;
 }
 
-static tsr_status load_flags(const tsr_gguf *file, size_t size, uint8_t *flags, struct tsr_error *error)
+static tsr_status load_flags(const tsr_gguf *file, size_t size, uint8_t *flags,
+                             struct tsr_error *error)
 {
     const uint8_t *types = NULL, *added = NULL, *bits = NULL;
     size_t count = 0, ignored;
     tsr_status status =
         numbers(file, "tokenizer.ggml.token_type", TSR_GGUF_I32, size, &types, &ignored, error);
     if (status == TSR_OK)
-        status = numbers(file, "tessera.tokenizer.added", TSR_GGUF_U32, SIZE_MAX, &added, &count, error);
+        status =
+            numbers(file, "tessera.tokenizer.added", TSR_GGUF_U32, SIZE_MAX, &added, &count, error);
     if (status == TSR_OK)
-        status = numbers(file, "tessera.tokenizer.added_flags", TSR_GGUF_U8, count, &bits, &ignored, error);
+        status = numbers(file, "tessera.tokenizer.added_flags", TSR_GGUF_U8, count, &bits, &ignored,
+                         error);
     for (size_t i = 0; i < count && status == TSR_OK; i++) {
         uint32_t id = u32_at(added, i);
         if (id >= size || flags[id] || bits[i] >= TSR_TOKEN_ADDED)
             return tsr_fail(error, TSR_MALFORMED,
-                            "tessera.tokenizer.added: entry %zu, id %u: beyond %zu tokens, twice, or unknown flags", i, id,
-                            size);
+                            "tessera.tokenizer.added: entry %zu, id %u: beyond %zu tokens, twice, "
+                            "or unknown flags",
+                            i, id, size);
         flags[id] = TSR_TOKEN_ADDED | bits[i];
         if (u32_at(types, id) == TYPE_CONTROL || (bits[i] & TSR_ADDED_SPECIAL))
             flags[id] |= TSR_TOKEN_CONTROL;
@@ -159,14 +175,15 @@ static tsr_status load_flags(const tsr_gguf *file, size_t size, uint8_t *flags, 
 }
 
 /* Cuts "left right" at its only space. */
-static tsr_status load_merges(const struct tsr_slice *lines, size_t count, struct tsr_slice (*merges)[2],
-                              struct tsr_error *error)
+static tsr_status load_merges(const struct tsr_slice *lines, size_t count,
+                              struct tsr_slice (*merges)[2], struct tsr_error *error)
 {
     for (size_t i = 0; i < count; i++) {
         const char *end = lines[i].text + lines[i].bytes;
         const char *space = lines[i].bytes ? memchr(lines[i].text, ' ', lines[i].bytes) : NULL;
         if (!space || memchr(space + 1, ' ', (size_t)(end - space) - 1))
-            return tsr_fail(error, TSR_MALFORMED, "tokenizer.ggml.merges: entry %zu is not two parts", i);
+            return tsr_fail(error, TSR_MALFORMED,
+                            "tokenizer.ggml.merges: entry %zu is not two parts", i);
         merges[i][0] = (struct tsr_slice){lines[i].text, (size_t)(space - lines[i].text)};
         merges[i][1] = (struct tsr_slice){space + 1, (size_t)(end - space) - 1};
     }
@@ -174,7 +191,8 @@ static tsr_status load_merges(const struct tsr_slice *lines, size_t count, struc
 }
 
 /* Optional ids around a text; the caller frees *ids. */
-static tsr_status load_ids(const tsr_gguf *file, const char *key, int32_t **ids, size_t *count, struct tsr_error *error)
+static tsr_status load_ids(const tsr_gguf *file, const char *key, int32_t **ids, size_t *count,
+                           struct tsr_error *error)
 {
     const uint8_t *data = NULL;
     if (!tsr_gguf_has(file, key))
@@ -189,7 +207,8 @@ static tsr_status load_ids(const tsr_gguf *file, const char *key, int32_t **ids,
     return TSR_OK;
 }
 
-tsr_status tsr_tokenizer_load(tsr_tokenizer **tokenizer, const tsr_gguf *file, struct tsr_error *error)
+tsr_status tsr_tokenizer_load(tsr_tokenizer **tokenizer, const tsr_gguf *file,
+                              struct tsr_error *error)
 {
     struct tsr_tokenizer_parts parts = {0};
     struct tsr_slice model;
@@ -199,13 +218,15 @@ tsr_status tsr_tokenizer_load(tsr_tokenizer **tokenizer, const tsr_gguf *file, s
     *tokenizer = NULL;
     tsr_status status = tsr_gguf_string(file, "tokenizer.ggml.model", &model, error);
     if (status == TSR_OK && (model.bytes != 4 || memcmp(model.text, "gpt2", 4)))
-        status = tsr_fail(error, TSR_UNSUPPORTED, "tokenizer.ggml.model: only \"gpt2\" (byte-level BPE) is handled");
+        status = tsr_fail(error, TSR_UNSUPPORTED,
+                          "tokenizer.ggml.model: only \"gpt2\" (byte-level BPE) is handled");
     if (status == TSR_OK)
         status = tsr_gguf_strings(file, "tokenizer.ggml.tokens", &parts.names, &parts.size, error);
     if (status == TSR_OK)
         status = tsr_gguf_strings(file, "tokenizer.ggml.merges", &lines, &parts.merge_count, error);
     if (status == TSR_OK)
-        status = tsr_gguf_strings(file, "tessera.tokenizer.steps", &parts.steps, &parts.step_count, error);
+        status = tsr_gguf_strings(file, "tessera.tokenizer.steps", &parts.steps, &parts.step_count,
+                                  error);
     if (status == TSR_OK)
         status = tsr_gguf_u64(file, "tessera.tokenizer.whole_words", 0, 1, &whole_words, error);
     if (status != TSR_OK)

@@ -1,10 +1,11 @@
 /*
  * tokenizer_json.c: reads a tokenizer.json of the library `tokenizers`.
  *
- * Read are: added_tokens, normalizer (none), pre_tokenizer (Split, Digits and, last, ByteLevel, alone or in a Sequence),
- * model (BPE on bytes), post_processor (ByteLevel, TemplateProcessing, or both in a Sequence), decoder
- * (ByteLevel). The settings of batches (truncation, padding) and of offsets (trim_offsets) do not touch ids.
- * Anything else is refused by name: a tokenizer that is nearly right is worse than none.
+ * Read are: added_tokens, normalizer (none), pre_tokenizer (Split, Digits and, last, ByteLevel,
+ * alone or in a Sequence), model (BPE on bytes), post_processor (ByteLevel, TemplateProcessing, or
+ * both in a Sequence), decoder (ByteLevel). The settings of batches (truncation, padding) and of
+ * offsets (trim_offsets) do not touch ids. Anything else is refused by name: a tokenizer that is
+ * nearly right is worse than none.
  */
 #include <config.h>
 
@@ -42,7 +43,8 @@ static tsr_status malformed(struct reader *r, const char *field, const char *wha
 
 static tsr_status unsupported(struct reader *r, const char *field, const char *value)
 {
-    return tsr_fail(r->error, TSR_UNSUPPORTED, "tokenizer.json: %s: %.80s is not handled", field, value);
+    return tsr_fail(r->error, TSR_UNSUPPORTED, "tokenizer.json: %s: %.80s is not handled", field,
+                    value);
 }
 
 /* The string at `key`, or "" if there is none. */
@@ -63,7 +65,8 @@ static int absent(const json_t *value)
 }
 
 /* A boolean that may be absent. */
-static tsr_status flag_at(struct reader *r, const json_t *object, const char *key, int otherwise, int *flag)
+static tsr_status flag_at(struct reader *r, const json_t *object, const char *key, int otherwise,
+                          int *flag)
 {
     const json_t *value = json_object_get(object, key);
     *flag = otherwise;
@@ -75,22 +78,26 @@ static tsr_status flag_at(struct reader *r, const json_t *object, const char *ke
     return TSR_OK;
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------- */
+/* ---- tokens ---- */
 
-static tsr_status take_token(struct reader *r, struct tsr_slice name, json_int_t id, const char *field)
+static tsr_status take_token(struct reader *r, struct tsr_slice name, json_int_t id,
+                             const char *field)
 {
     if (id < 0 || (uint64_t)id >= r->size)
-        return tsr_fail(r->error, TSR_MALFORMED,
-                        "tokenizer.json: %s: \"%.60s\" has id %lld; ids must be 0 to %zu without gaps", field, name.text,
-                        (long long)id, r->size - 1);
+        return tsr_fail(
+            r->error, TSR_MALFORMED,
+            "tokenizer.json: %s: \"%.60s\" has id %lld; ids must be 0 to %zu without gaps", field,
+            name.text, (long long)id, r->size - 1);
     if (r->names[id].text)
-        return tsr_fail(r->error, TSR_MALFORMED, "tokenizer.json: %s: \"%.60s\" and \"%.60s\" have the same id %lld", field,
+        return tsr_fail(r->error, TSR_MALFORMED,
+                        "tokenizer.json: %s: \"%.60s\" and \"%.60s\" have the same id %lld", field,
                         name.text, r->names[id].text, (long long)id);
     r->names[id] = name;
     return TSR_OK;
 }
 
-/* Length of the union of vocabulary and added tokens: with ids below it and none twice, there are no gaps. */
+/* Length of the union of vocabulary and added tokens: with ids below it and none twice, there are
+ * no gaps. */
 static size_t count_tokens(const json_t *vocabulary, const json_t *added)
 {
     size_t size = json_object_size(vocabulary), i;
@@ -110,9 +117,10 @@ static tsr_status read_vocabulary(struct reader *r, json_t *vocabulary)
     json_object_foreach(vocabulary, name, id)
     {
         if (!json_is_integer(id))
-            return tsr_fail(r->error, TSR_MALFORMED, "tokenizer.json: model.vocab: \"%.60s\" has no integer id", name);
-        tsr_status status =
-            take_token(r, (struct tsr_slice){name, strlen(name)}, json_integer_value(id), "model.vocab");
+            return tsr_fail(r->error, TSR_MALFORMED,
+                            "tokenizer.json: model.vocab: \"%.60s\" has no integer id", name);
+        tsr_status status = take_token(r, (struct tsr_slice){name, strlen(name)},
+                                       json_integer_value(id), "model.vocab");
         if (status != TSR_OK)
             return status;
     }
@@ -131,7 +139,8 @@ static tsr_status read_added_token(struct reader *r, const json_t *vocabulary, c
                 {"normalized", TSR_ADDED_NORMALIZED}};
     const json_t *content = json_object_get(token, "content"), *id = json_object_get(token, "id");
     if (!json_is_string(content) || !json_is_integer(id))
-        return malformed(r, "added_tokens", "must have a string \"content\" and an integer \"id\" each");
+        return malformed(r, "added_tokens",
+                         "must have a string \"content\" and an integer \"id\" each");
     struct tsr_slice name = {json_string_value(content), json_string_length(content)};
     json_int_t number = json_integer_value(id);
     unsigned flags = TSR_TOKEN_ADDED;
@@ -146,7 +155,8 @@ static tsr_status read_added_token(struct reader *r, const json_t *vocabulary, c
     if (same) {
         if (json_integer_value(same) != number || (r->flags[number] & TSR_TOKEN_ADDED))
             return tsr_fail(r->error, TSR_MALFORMED,
-                            "tokenizer.json: added_tokens: \"%.60s\" has id %lld, but %lld in model.vocab, or is there twice",
+                            "tokenizer.json: added_tokens: \"%.60s\" has id %lld, but %lld in "
+                            "model.vocab, or is there twice",
                             name.text, (long long)number, (long long)json_integer_value(same));
         flags |= TSR_ADDED_VOCABULARY;
     } else {
@@ -167,7 +177,8 @@ static tsr_status read_tokens(struct reader *r, json_t *vocabulary)
         return malformed(r, "added_tokens", "must be a list");
     r->size = count_tokens(vocabulary, added);
     if (!r->size || r->size > TSR_TOKENS_MAX)
-        return tsr_fail(r->error, TSR_MALFORMED, "tokenizer.json: model.vocab: %zu tokens, must be 1 to %d", r->size,
+        return tsr_fail(r->error, TSR_MALFORMED,
+                        "tokenizer.json: model.vocab: %zu tokens, must be 1 to %d", r->size,
                         TSR_TOKENS_MAX);
     r->names = calloc(r->size, sizeof *r->names);
     r->flags = calloc(r->size, 1);
@@ -183,7 +194,7 @@ static tsr_status read_tokens(struct reader *r, json_t *vocabulary)
     return status;
 }
 
-/* ---- merges --------------------------------------------------------------------------------------------- */
+/* ---- merges ---- */
 
 /* ["a", "b"], or "a b" as files before 2024-10 have it. */
 static int read_merge(const json_t *item, struct tsr_slice pair[2])
@@ -191,7 +202,8 @@ static int read_merge(const json_t *item, struct tsr_slice pair[2])
     if (json_is_array(item) && json_array_size(item) == 2) {
         for (size_t i = 0; i < 2; i++) {
             const json_t *part = json_array_get(item, i);
-            if (!json_is_string(part) || !json_string_length(part) || strchr(json_string_value(part), ' '))
+            if (!json_is_string(part) || !json_string_length(part) ||
+                strchr(json_string_value(part), ' '))
                 return 0; /* a space is not in the byte alphabet */
             pair[i] = (struct tsr_slice){json_string_value(part), json_string_length(part)};
         }
@@ -208,7 +220,8 @@ static int read_merge(const json_t *item, struct tsr_slice pair[2])
 static tsr_status read_merges(struct reader *r, const json_t *merges)
 {
     if (!json_is_array(merges) || json_array_size(merges) > TSR_MERGES_MAX)
-        return tsr_fail(r->error, TSR_MALFORMED, "tokenizer.json: model.merges must be a list of at most %d pairs",
+        return tsr_fail(r->error, TSR_MALFORMED,
+                        "tokenizer.json: model.merges must be a list of at most %d pairs",
                         TSR_MERGES_MAX);
     r->merges = calloc(json_array_size(merges) + 1, sizeof *r->merges);
     if (!r->merges)
@@ -220,14 +233,16 @@ static tsr_status read_merges(struct reader *r, const json_t *merges)
         if (json_is_string(item) && !strncmp(json_string_value(item), "#version", 8))
             continue; /* the head line of a merges.txt */
         if (!read_merge(item, r->merges[r->merge_count++]))
-            return tsr_fail(r->error, TSR_MALFORMED, "tokenizer.json: model.merges: entry %zu is not two parts", i);
+            return tsr_fail(r->error, TSR_MALFORMED,
+                            "tokenizer.json: model.merges: entry %zu is not two parts", i);
     }
     return TSR_OK;
 }
 
-/* ---- model ---------------------------------------------------------------------------------------------- */
+/* ---- model ---- */
 
-/* All bytes that occur in UTF-8 (not C0, C1, F5 to FF): then no text is unknown, and what is said of that is moot. */
+/* All bytes that occur in UTF-8 (not C0, C1, F5 to FF): then no text is unknown, and what is said
+ * of that is moot. */
 static int alphabet_complete(const json_t *vocabulary)
 {
     for (int byte = 0; byte < 0xF5; byte++) {
@@ -250,7 +265,8 @@ static tsr_status read_model(struct reader *r, int *whole_words)
     if (!absent(dropout) && json_number_value(dropout) != 0)
         return unsupported(r, "model.dropout", "random merging");
     if (*text_at(model, "continuing_subword_prefix"))
-        return unsupported(r, "model.continuing_subword_prefix", text_at(model, "continuing_subword_prefix"));
+        return unsupported(r, "model.continuing_subword_prefix",
+                           text_at(model, "continuing_subword_prefix"));
     if (*text_at(model, "end_of_word_suffix"))
         return unsupported(r, "model.end_of_word_suffix", text_at(model, "end_of_word_suffix"));
     json_t *vocabulary = json_object_get(model, "vocab");
@@ -260,14 +276,16 @@ static tsr_status read_model(struct reader *r, int *whole_words)
         status = flag_at(r, model, "byte_fallback", 0, &fallback);
     if (status == TSR_OK)
         status = flag_at(r, model, "ignore_merges", 0, whole_words);
-    if (status == TSR_OK && (fallback || *text_at(model, "unk_token")) && !alphabet_complete(vocabulary))
-        status = unsupported(r, "model.vocab", "a vocabulary that lacks bytes, with unk_token or byte_fallback,");
+    if (status == TSR_OK && (fallback || *text_at(model, "unk_token")) &&
+        !alphabet_complete(vocabulary))
+        status = unsupported(r, "model.vocab",
+                             "a vocabulary that lacks bytes, with unk_token or byte_fallback,");
     if (status == TSR_OK)
         status = read_merges(r, json_object_get(model, "merges"));
     return status;
 }
 
-/* ---- pre-tokenizer -------------------------------------------------------------------------------------- */
+/* ---- pre-tokenizer ---- */
 
 /* Adds "HEAD PATTERN" as a step; literal: the pattern is plain text. */
 static tsr_status add_step(struct reader *r, const char *head, const char *pattern, int literal)
@@ -290,10 +308,11 @@ static tsr_status add_step(struct reader *r, const char *head, const char *patte
 
 static tsr_status read_split(struct reader *r, const json_t *step)
 {
-    static const char *const behaviors[TSR_BEHAVIORS] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
-                                                         "Contiguous"};
+    static const char *const behaviors[TSR_BEHAVIORS] = {
+        "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
     const json_t *pattern = json_object_get(step, "pattern");
-    const char *behavior = text_at(step, "behavior"), *text = json_string_value(json_object_get(pattern, "Regex"));
+    const char *behavior = text_at(step, "behavior"),
+               *text = json_string_value(json_object_get(pattern, "Regex"));
     int literal = !text, invert;
     if (literal)
         text = json_string_value(json_object_get(pattern, "String"));
@@ -304,10 +323,13 @@ static tsr_status read_split(struct reader *r, const json_t *step)
         if (strcmp(behavior, behaviors[i]))
             continue;
         char head[64];
-        snprintf(head, sizeof head, "split %s %s ", tsr_behavior_names[i], invert ? "gaps" : "match");
+        snprintf(head, sizeof head, "split %s %s ", tsr_behavior_names[i],
+                 invert ? "gaps" : "match");
         return add_step(r, head, text, literal);
     }
-    return status != TSR_OK ? status : unsupported(r, "pre_tokenizer.behavior", *behavior ? behavior : "none");
+    return status != TSR_OK
+               ? status
+               : unsupported(r, "pre_tokenizer.behavior", *behavior ? behavior : "none");
 }
 
 static tsr_status read_byte_level(struct reader *r, const json_t *step)
@@ -340,7 +362,8 @@ static tsr_status read_step(struct reader *r, const json_t *step)
         tsr_status status = flag_at(r, step, "individual_digits", 0, &single);
         if (status != TSR_OK)
             return status;
-        return add_step(r, single ? "split isolated match " : "split contiguous match ", "\\p{N}", 0);
+        return add_step(r, single ? "split isolated match " : "split contiguous match ", "\\p{N}",
+                        0);
     }
     return unsupported(r, "pre_tokenizer", *type ? type : "a step without type");
 }
@@ -364,11 +387,12 @@ static tsr_status each(struct reader *r, const json_t *value, const char *list, 
     return status;
 }
 
-/* ---- the other parts ------------------------------------------------------------------------------------ */
+/* ---- the other parts ---- */
 
 static tsr_status read_normalizer(struct reader *r, const json_t *normalizer)
 {
-    return unsupported(r, "normalizer", *type_of(normalizer) ? type_of(normalizer) : "one without type");
+    return unsupported(r, "normalizer",
+                       *type_of(normalizer) ? type_of(normalizer) : "one without type");
 }
 
 static tsr_status read_decoder(struct reader *r, const json_t *decoder)
@@ -379,16 +403,20 @@ static tsr_status read_decoder(struct reader *r, const json_t *decoder)
 }
 
 /* The ids of one special token of a template. */
-static tsr_status read_template_token(struct reader *r, const json_t *processor, const char *name, int after)
+static tsr_status read_template_token(struct reader *r, const json_t *processor, const char *name,
+                                      int after)
 {
     static const char field[] = "post_processor";
-    const json_t *ids = json_object_get(json_object_get(json_object_get(processor, "special_tokens"), name), "ids"), *id;
+    const json_t *ids = json_object_get(
+                     json_object_get(json_object_get(processor, "special_tokens"), name), "ids"),
+                 *id;
     size_t i;
     if (!json_is_array(ids))
         return malformed(r, field, "names a special token without ids");
     json_array_foreach(ids, i, id)
     {
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) > INT32_MAX)
             return malformed(r, field, "has an id that is none");
         if (r->around_count[after] == sizeof *r->around / sizeof **r->around)
             return unsupported(r, field, "a template that adds more than 16 tokens");
@@ -411,7 +439,8 @@ static tsr_status read_post_processor(struct reader *r, const json_t *processor)
         return malformed(r, "post_processor.single", "must be a list");
     json_array_foreach(single, i, part)
     {
-        const json_t *special = json_object_get(part, "SpecialToken"), *sequence = json_object_get(part, "Sequence");
+        const json_t *special = json_object_get(part, "SpecialToken"),
+                     *sequence = json_object_get(part, "Sequence");
         if (special) {
             tsr_status status = read_template_token(r, processor, text_at(special, "id"), after);
             if (status != TSR_OK)
@@ -419,7 +448,8 @@ static tsr_status read_post_processor(struct reader *r, const json_t *processor)
         } else if (sequence && !strcmp(text_at(sequence, "id"), "A") && !after) {
             after = 1;
         } else {
-            return malformed(r, "post_processor.single", "must hold special tokens and one sequence A");
+            return malformed(r, "post_processor.single",
+                             "must hold special tokens and one sequence A");
         }
     }
     return after ? TSR_OK : malformed(r, "post_processor.single", "lacks the sequence A");
@@ -456,8 +486,8 @@ tsr_status tsr_tokenizer_from_json(tsr_tokenizer **tokenizer, const char *json, 
     *tokenizer = NULL;
     r.root = json_loadb(json, bytes, JSON_REJECT_DUPLICATES, &where);
     if (!r.root)
-        return tsr_fail(error, TSR_MALFORMED, "tokenizer.json: byte %d (line %d): %.120s", where.position, where.line,
-                        where.text);
+        return tsr_fail(error, TSR_MALFORMED, "tokenizer.json: byte %d (line %d): %.120s",
+                        where.position, where.line, where.text);
     tsr_status status = read_all(&r, &whole_words);
     if (status == TSR_OK) {
         struct tsr_tokenizer_parts parts = {.size = r.size,

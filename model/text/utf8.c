@@ -1,9 +1,10 @@
 /*
  * utf8.c: UTF-8 from bytes that may be ill-formed or cut, and the growing text of a prompt.
  *
- * Ill-formed input is replaced by U+FFFD, one per maximal part, as the Unicode standard recommends (3.9, "U+FFFD
- * substitution of maximal subparts") and as Rust, Python and browsers do: E2 82 28 gives U+FFFD and "(". Overlong
- * forms, surrogates and code points beyond 10FFFF are ill-formed from their second byte on.
+ * Ill-formed input is replaced by U+FFFD, one per maximal part, as the Unicode standard recommends
+ * (3.9, "U+FFFD substitution of maximal subparts") and as Rust, Python and browsers do: E2 82 28
+ * gives U+FFFD and "(". Overlong forms, surrogates and code points beyond 10FFFF are ill-formed
+ * from their second byte on.
  */
 #include <config.h>
 
@@ -66,7 +67,8 @@ size_t tsr_utf8_next(const char *bytes, size_t count, uint32_t *code)
 int tsr_is_space(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+           c == 0x205F || c == 0x3000;
 }
 
 static const char REPLACEMENT[] = "\xEF\xBF\xBD";
@@ -80,7 +82,8 @@ size_t tsr_utf8_feed(struct tsr_utf8 *state, const char *bytes, size_t count, in
             char whole[4];
             size_t kept = state->count, taken = 0, length;
             memcpy(whole, state->kept, kept);
-            while (length = tsr_utf8_next(whole, kept + taken, &code), code == TSR_CUT && taken < count) {
+            while (length = tsr_utf8_next(whole, kept + taken, &code),
+                   code == TSR_CUT && taken < count) {
                 whole[kept + taken] = bytes[taken];
                 taken++;
             }
@@ -105,7 +108,8 @@ size_t tsr_utf8_feed(struct tsr_utf8 *state, const char *bytes, size_t count, in
             state->count = length;
             break;
         }
-        memcpy(to, code >= TSR_ILL_FORMED ? REPLACEMENT : bytes, code >= TSR_ILL_FORMED ? 3 : length);
+        memcpy(to, code >= TSR_ILL_FORMED ? REPLACEMENT : bytes,
+               code >= TSR_ILL_FORMED ? 3 : length);
         to += code >= TSR_ILL_FORMED ? 3 : length;
         bytes += length;
         count -= length;
@@ -113,16 +117,19 @@ size_t tsr_utf8_feed(struct tsr_utf8 *state, const char *bytes, size_t count, in
     return (size_t)(to - out);
 }
 
-tsr_status tsr_text_add(struct tsr_text *text, const char *bytes, size_t count, enum tsr_span_kind kind,
-                        struct tsr_error *error)
+tsr_status tsr_text_add(struct tsr_text *text, const char *bytes, size_t count,
+                        enum tsr_span_kind kind, struct tsr_error *error)
 {
     if (!count)
         return TSR_OK;
     int same = text->span_count && text->spans[text->span_count - 1].kind == kind;
-    char *grown = count <= SIZE_MAX - text->size ? tsr_grow(text->bytes, &text->room, text->size + count, 1) : NULL;
+    char *grown = count <= SIZE_MAX - text->size
+                      ? tsr_grow(text->bytes, &text->room, text->size + count, 1)
+                      : NULL;
     if (grown)
         text->bytes = grown;
-    struct tsr_span *spans = tsr_grow(text->spans, &text->span_room, text->span_count + 1, sizeof *spans);
+    struct tsr_span *spans =
+        tsr_grow(text->spans, &text->span_room, text->span_count + 1, sizeof *spans);
     if (spans)
         text->spans = spans;
     if (!grown || !spans)
