@@ -20,7 +20,9 @@ object; and an object's code weighs more in the loss than an empty cell's, until
 have to be right.
 
 The learning rate is constant, then falls linearly to zero over the last quarter of --minutes.
-State goes to work/mini/ every two minutes; a cut run goes on with --resume.
+State goes to work/mini/ every two minutes; a cut run goes on with --resume. With --workers 2, two
+processes train on different rows and average their weights every five steps; on a busy machine
+that wastes less than two threads that wait for each other at every operator.
 """
 import argparse
 import os
@@ -29,6 +31,7 @@ import time
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 import tokens
@@ -353,14 +356,32 @@ def quick_score(model, speech, table, count=128):
 
 # ---------------------------------------------------------------- the loop
 
+def average(params, spent):
+    """The mean of all workers' weights goes to each; returns the first worker's clock."""
+    with torch.no_grad():
+        flat = torch.cat([p.view(-1) for p in params])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for p, part in zip(params, flat.split([p.numel() for p in params])):
+            p.copy_(part.view_as(p))
+    clock = torch.tensor([spent], dtype=torch.float64)
+    dist.broadcast(clock, 0)
+    return clock.item()
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--minutes", type=float, default=60, help="budget of all runs together")
     ap.add_argument("--rows", type=int, default=24)
     ap.add_argument("--rate", type=float, default=2e-3)
     ap.add_argument("--resume", action="store_true")
-    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--threads", type=int, default=1)
+    ap.add_argument("--workers", type=int, default=1, help="processes; start one for each --rank")
+    ap.add_argument("--rank", type=int, default=0)
     args = ap.parse_args()
+    if args.workers > 1:
+        dist.init_process_group("gloo", init_method="tcp://127.0.0.1:29517", rank=args.rank,
+                                world_size=args.workers)
     torch.set_num_threads(args.threads)
     os.makedirs(WORK, exist_ok=True)
     path = os.path.join(WORK, "train.pt")
@@ -380,7 +401,7 @@ def main():
         step, spent, samples = state["step"], state["spent"], state["samples"]
     else:
         warm_up(model, speech, table)
-    rng = random.Random(1000 + step)
+    rng = random.Random(1000 + step + 1000003 * args.rank)
 
     def save():
         torch.save({"model": model.state_dict(), "opt": opt.state_dict(),
@@ -390,9 +411,9 @@ def main():
     model.train()
     last = saved = scored = time.time()
     mark, sums = (samples, last), np.zeros(2)
-    while spent < args.minutes * 60:
+    while spent < args.minutes * 60 or step % 5:
         progress = spent / (args.minutes * 60)
-        rate = args.rate * min(1, (step + 1) / 200, (1 - progress) / 0.25)
+        rate = args.rate * min(1, (step + 1) / 200, max(0, 1 - progress) / 0.25)
         for group in opt.param_groups:
             group["lr"] = rate
         early = progress < 0.4
@@ -403,11 +424,15 @@ def main():
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         opt.step()
         step += 1
-        samples += int((batch.code >= 0).sum()) // 16 + int((batch.text == speech.eos).sum())
+        samples += args.workers * (int((batch.code >= 0).sum()) // 16 + int((batch.text == speech.eos).sum()))
         sums += (text.item(), code.item())
         now = time.time()
         spent += now - last
         last = now
+        if args.workers > 1 and step % 5 == 0:
+            spent = average(params, spent)
+        if args.rank > 0:
+            continue
         if step % 50 == 0:
             pace = (samples - mark[0]) / (now - mark[1])
             print(f"step {step} min {spent / 60:.1f} text {sums[0] / 50:.4f} code {sums[1] / 50:.4f} "
@@ -416,10 +441,12 @@ def main():
         if now - saved > 120:
             save()
             saved = time.time()
-        if now - scored > 300:
-            cap, ask, draw = quick_score(model, speech, table)
+        if now - scored > 360:
+            cap, ask, draw = quick_score(model, speech, table, 64)
             print(f"held-out: captions {cap:.3f} questions {ask:.3f} drawings {draw:.3f}", flush=True)
             scored = time.time()
+    if args.rank > 0:
+        return
     save()
     print("held-out: captions %.3f questions %.3f drawings %.3f" % quick_score(model, speech, table))
 
