@@ -78,5 +78,5 @@ def report(name, a, b):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     where = sys.argv[1] if len(sys.argv) > 1 else os.path.join(train.HERE, "checkpoint")
-    export(where, guidance=5)
+    export(where, guidance=2)
     check(where)
