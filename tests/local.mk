@@ -67,3 +67,5 @@ endif
 # The program's benchmarks; a shell test, so it needs no Criterion.
 TESTS += tests/test_bench.sh
 EXTRA_DIST += tests/test_bench.sh
+
+include tests/fuzz/local.mk
