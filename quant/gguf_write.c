@@ -37,7 +37,7 @@ struct tsr_gguf_writer {
     size_t entry_count;
     struct bytes formats, ns, ks; /* of the tiles */
     struct declared *tensors;
-    size_t tensor_count;
+    size_t tensor_count, tensor_room;
     uint32_t *crc;  /* [1 + tensor_count]: of the header, then of each tensor */
     size_t current; /* the tensor that takes data */
     uint64_t left;  /* bytes that it still lacks */
@@ -175,11 +175,15 @@ tsr_status tsr_gguf_set_numbers(tsr_gguf_writer *w, const char *key, enum tsr_gg
 static tsr_status add_tensor(tsr_gguf_writer *w, const struct declared *tensor,
                              struct tsr_error *error)
 {
-    struct declared *tensors = realloc(w->tensors, (w->tensor_count + 1) * sizeof *tensors);
+    if (w->tensor_count == w->tensor_room) {
+        size_t room = w->tensor_room == 0 ? 64 : 2 * w->tensor_room;
+        struct declared *tensors = realloc(w->tensors, room * sizeof *tensors);
 
-    if (tensors == NULL)
-        return out_of_memory(error);
-    w->tensors = tensors;
+        if (tensors == NULL)
+            return out_of_memory(error);
+        w->tensors = tensors;
+        w->tensor_room = room;
+    }
     w->tensors[w->tensor_count++] = *tensor;
     return TSR_OK;
 }

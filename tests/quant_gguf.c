@@ -170,7 +170,8 @@ static const struct {
      TSR_MALFORMED, "wrong type of key 'tessera.tile.format'"},
     {"tile of a later format", TILE(5, 1, 1), TSR_UNSUPPORTED, "tensor 0 'w': tile format 5"},
     {"tile of no rows", TILE(0, 0, 1), TSR_MALFORMED, "tensor 0 'w': a matrix [0, 1] is empty"},
-    {"tile that overflows", TILE(0, 4294967296, 4294967296), TSR_MALFORMED, "tensor 0 'w': overflow"},
+    {"tile that overflows", TILE(0, 4294967296, 4294967296), TSR_MALFORMED,
+     "tensor 0 'w': overflow"},
     {"tile of n 2^64-1", TILE(0, -1, 1), TSR_MALFORMED, "tensor 0 'w': overflow in its shape"},
     {"tile of another size", TILE(0, 1, 2), TSR_MALFORMED,
      "'w': 64 bytes, but [1, 2] in f32 takes 128"},
@@ -256,7 +257,7 @@ static void *test_tile(size_t *bytes)
     for (size_t i = 0; i < TILE_N * TILE_K; i++)
         rows[i] = random_normal(&state);
     OK(tsr_tile_bytes(bytes, TSR_T4, TILE_N, TILE_K, &error));
-    tile = aligned_alloc(64, *bytes);
+    cr_assert(posix_memalign(&tile, 64, *bytes) == 0);
     OK(tsr_tile_pack(tile, TSR_T4, rows, TILE_N, TILE_K, NULL, &error));
     return tile;
 }
@@ -466,33 +467,29 @@ Test(gguf, entries_as_text)
 
 /* ---- damage ---- */
 
-static tsr_status open_bytes(const char *path, const struct bytes *bytes, int verify,
-                             struct tsr_error *error)
+static tsr_status open_and_close(const char *path, int verify, struct tsr_error *error)
 {
     tsr_gguf *file;
-    tsr_status status;
+    tsr_status status = tsr_gguf_open(&file, path, TSR_LOAD_READ, verify, error);
 
-    file_write(path, bytes->data, bytes->used);
-    status = tsr_gguf_open(&file, path, TSR_LOAD_READ, verify, error);
     if (status == TSR_OK)
         tsr_gguf_close(file);
     return status;
 }
 
 /* G39: the file cut at every length. */
-Test(gguf, truncation, .timeout = 120)
+Test(gguf, truncation)
 {
     char *folder = folder_make(), *path = path_in(folder, "m.gguf");
     struct bytes bytes;
-    size_t whole;
 
     write_test_file(path, 1000);
     bytes = file_bytes(path);
-    whole = bytes.used;
-    for (bytes.used = 0; bytes.used < whole; bytes.used++) {
+    for (size_t cut = bytes.used; cut-- > 0;) {
         struct tsr_error error = {0};
 
-        expect_error("cut", open_bytes(path, &bytes, 0, &error), &error, TSR_MALFORMED, "m.gguf: ");
+        cr_assert(truncate(path, (off_t)cut) == 0);
+        expect_error("cut", open_and_close(path, 0, &error), &error, TSR_MALFORMED, "m.gguf: ");
     }
     bytes_free(&bytes);
     free(path);
@@ -500,7 +497,7 @@ Test(gguf, truncation, .timeout = 120)
 }
 
 /* Every bit of the header, and 1,000 bits anywhere: opening with verify finds them all. */
-Test(gguf, bit_flips, .timeout = 120)
+Test(gguf, bit_flips)
 {
     char *folder = folder_make(), *path = path_in(folder, "m.gguf");
     struct bytes bytes;
@@ -508,24 +505,27 @@ Test(gguf, bit_flips, .timeout = 120)
     uint64_t state = 31;
     size_t header = 0, found = 0;
     tsr_gguf *file;
+    int fd;
 
     write_test_file(path, 1000);
     bytes = file_bytes(path);
-    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
+    OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 1, &error));
     header = (size_t)tsr_gguf_tensor_at(file, 0)->offset;
     tsr_gguf_close(file);
-    cr_assert(open_bytes(path, &bytes, 1, &error) == TSR_OK);
+    fd = open(path, O_WRONLY);
     for (size_t i = 0; i < header * 8 + 1000; i++) {
-        size_t bit = i < header * 8 ? i : random_bits(&state) % (bytes.used * 8);
+        size_t bit = i < header * 8 ? i : random_bits(&state) % (bytes.used * 8), at = bit / 8;
+        char flipped = (char)(bytes.data[at] ^ 1 << bit % 8);
         tsr_status status;
 
-        bytes.data[bit / 8] = (char)(bytes.data[bit / 8] ^ 1 << bit % 8);
-        status = open_bytes(path, &bytes, 1, &error);
+        cr_assert(pwrite(fd, &flipped, 1, (off_t)at) == 1);
+        status = open_and_close(path, 1, &error);
         cr_expect(status == TSR_MALFORMED || status == TSR_UNSUPPORTED || status == TSR_CHECKSUM,
                   "bit %zu: %d", bit, (int)status);
         found += status != TSR_OK;
-        bytes.data[bit / 8] = (char)(bytes.data[bit / 8] ^ 1 << bit % 8);
+        cr_assert(pwrite(fd, &bytes.data[at], 1, (off_t)at) == 1);
     }
+    close(fd);
     cr_expect(found == header * 8 + 1000);
     bytes_free(&bytes);
     free(path);
@@ -565,8 +565,8 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* 100,000 keys, tensors and strings: opened in a second, so nothing is quadratic. */
-Test(gguf, many_names, .timeout = 120)
+/* 100,000 keys, tensors and strings: opened within seconds, so nothing is quadratic. */
+Test(gguf, many_names)
 {
     enum { MANY = 100000 };
     char *folder = folder_make(), *path = path_in(folder, "m.gguf"), name[40];
@@ -593,7 +593,7 @@ Test(gguf, many_names, .timeout = 120)
     tsr_gguf_writer_free(w);
     start = seconds();
     OK(tsr_gguf_open(&file, path, TSR_LOAD_MAP, 0, &error));
-    cr_expect(seconds() - start < 1, "%.3f s", seconds() - start);
+    cr_expect(seconds() - start < 5, "%.3f s", seconds() - start); /* 0.1 s without sanitizers */
     OK(tsr_gguf_u64(file, "key.99999", 0, MANY, &value, &error));
     cr_expect(value == 99999 &&
               *(const float *)tsr_gguf_tensor(file, "tensor.77777")->tile.data == 77777);
@@ -629,6 +629,37 @@ Test(gguf_writer, whole_or_not_at_all)
         bytes_free(&bytes);
     }
     tsr_gguf_writer_free(NULL);
+    free(path);
+    folder_remove(folder);
+}
+
+/* What a killed writer left is removed by the next one to the same path; what a living one holds is
+ * not. */
+Test(gguf_writer, left_over_files)
+{
+    char *folder = folder_make(), *path = path_in(folder, "m.gguf");
+    char *dead = path_in(folder, "m.gguf.tmp.1.0"), *other = path_in(folder, "n.gguf.tmp.1.0");
+    struct tsr_error error = {0};
+    tsr_gguf_writer *first, *second;
+
+    file_write(dead, "x", 1);
+    file_write(other, "x", 1);
+    OK(tsr_gguf_writer_new(&first, path, &error));
+    cr_expect(folder_count(folder) == 2 && access(dead, F_OK) != 0 && access(other, F_OK) == 0);
+    OK(tsr_gguf_writer_new(&second, path, &error));
+    cr_expect(folder_count(folder) == 3);
+    for (int i = 0; i < 2; i++) { /* both finish: the later one wins whole */
+        tsr_gguf_writer *w = i == 0 ? first : second;
+
+        OK(tsr_gguf_set_u32(w, "who", (uint32_t)i, &error));
+        OK(tsr_gguf_begin(w, &error));
+        OK(tsr_gguf_finish(w, &error));
+        tsr_gguf_writer_free(w);
+        OK(open_and_close(path, 1, &error));
+    }
+    cr_expect(folder_count(folder) == 2);
+    free(dead);
+    free(other);
     free(path);
     folder_remove(folder);
 }

@@ -2,6 +2,8 @@
  * test_quant.c: formats and tiles: sizes, layout, packing. The files of the room are in
  * quant_gguf.c and quant_safetensors.c.
  */
+#include <config.h>
+
 #include "checked.h"
 #include "half.h"
 #include "names.h"
@@ -172,8 +174,7 @@ static struct packed pack(uint32_t format, const float *rows, size_t n, size_t k
     struct tsr_error error = {0};
 
     cr_assert(tsr_tile_bytes(&p.bytes, format, n, k, &error) == TSR_OK);
-    p.data = aligned_alloc(64, p.bytes);
-    cr_assert_not_null(p.data);
+    cr_assert(posix_memalign(&p.data, 64, p.bytes) == 0);
     memset(p.data, 0xa5, p.bytes); /* padding must be written too */
     cr_assert(tsr_tile_pack(p.data, format, rows, n, k, loss, &error) == TSR_OK, "%s",
               error.message);
@@ -459,7 +460,8 @@ Test(tile, weights_out_of_range)
 
         rows[16 * K + 39] = cases[i].value;
         cr_assert(tsr_tile_bytes(&bytes, cases[i].format, N, K, &error) == TSR_OK);
-        tile.data = out = aligned_alloc(64, bytes);
+        cr_assert(posix_memalign(&out, 64, bytes) == 0);
+        tile.data = out;
         status = tsr_tile_pack(out, cases[i].format, rows, N, K, NULL, &error);
         expect_error(cases[i].says, status, &error, cases[i].status, cases[i].says);
         if (status == TSR_OK) {
