@@ -1,0 +1,10 @@
+/*
+ * silu, gelu_erf, gelu_tanh, silu_mul, add and softmax on Advanced SIMD: the body in vec/rows.inc over the
+ * vocabulary of vec_neon.h;
+ * bound by the exponentials (add: by L2 bandwidth).
+ */
+#include "impl.h"
+#include "arm/vec_neon.h"
+
+#include "vec/reduce.inc"
+#include "vec/rows.inc"
