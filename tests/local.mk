@@ -61,6 +61,8 @@ tests_test_convert_SOURCES = tests/test_convert.c tests/models.h tests/models.c 
 tests_test_convert_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_convert_LDADD = $(TEST_LIBS) $(ZLIB_LIBS)
 
+TESTS += tests/test_program.sh
+EXTRA_DIST += tests/test_program.sh
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif
 
