@@ -53,6 +53,16 @@ for command in convert info describe draw chat probe bench; do
     expect 0 "" "$program" $command --help
 done
 
+# ---- man pages and completion are what the program prints ----
+for command in convert info describe draw chat probe bench; do
+    expect 0 "" "$program" help --man $command
+    same "$work/out" "$TSR_SRCDIR/man/tessera-$command.1"
+done
+expect 0 "" "$program" help --man
+same "$work/out" "$TSR_SRCDIR/man/tessera.1"
+expect 0 "" "$program" help --completion
+same "$work/out" "$TSR_SRCDIR/tools/completion/tessera"
+
 # ---- the same bytes for every tier and number of threads ----
 "$program" describe -m "$model" --image "$picture" -n 16 >"$work/text"
 for tier in ref avx2 avxvnni avx512 neon neondot i8mm; do
