@@ -61,13 +61,33 @@ tests_test_convert_SOURCES = tests/test_convert.c tests/models.h tests/models.c 
 tests_test_convert_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_convert_LDADD = $(TEST_LIBS) $(ZLIB_LIBS)
 
-TESTS += tests/test_program.sh
-EXTRA_DIST += tests/test_program.sh
+check_PROGRAMS += tests/test_oracle
+TESTS += tests/test_oracle
+tests_test_oracle_SOURCES = tests/test_oracle.c tests/oracle.h tests/oracle.c
+tests_test_oracle_CFLAGS = $(TEST_CFLAGS)
+tests_test_oracle_LDADD = $(TEST_LIBS)
+
 EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif
 
-# The program's benchmarks; a shell test, so it needs no Criterion.
-TESTS += tests/test_bench.sh
-EXTRA_DIST += tests/test_bench.sh
+# The program as its users meet it, and its benchmarks: shell tests, which need no Criterion.
+TESTS += tests/test_program.sh tests/test_bench.sh
+EXTRA_DIST += tests/test_program.sh tests/test_bench.sh
+
+# make eval: scores the shipped model on its held-out set, in four formats made from its checkpoint.
+EXTRA_PROGRAMS += tests/eval
+CLEANFILES += tests/eval
+tests_eval_SOURCES = tests/eval.c tests/oracle.h tests/oracle.c
+tests_eval_CFLAGS = $(AM_CFLAGS)
+tests_eval_LDADD = libtsr_all.la -lm
+
+.PHONY: eval
+eval: tests/eval tessera
+	mkdir -p eval
+	for type in f32 f16 q8_0 q4_0; do \
+	    ./tessera convert $(srcdir)/model/mini/checkpoint -o eval/mini-janus-$$type.gguf --type $$type -q >/dev/null || exit 1; \
+	done
+	tests/eval $(srcdir)/model/mini/eval/set.tsv $(srcdir)/model/mini/eval/pictures.png \
+	    eval/mini-janus-f32.gguf eval/mini-janus-f16.gguf eval/mini-janus-q8_0.gguf eval/mini-janus-q4_0.gguf
 
 include tests/fuzz/local.mk

@@ -28,7 +28,7 @@ tests_fuzz_replay_picture_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS)
 tests_fuzz_replay_picture_LDADD = $(FUZZ_PICTURE_LIBS)
 
 # Built only in ./fuzz-build, by clang.
-EXTRA_PROGRAMS = tests/fuzz/fuzz_gguf tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text \
+EXTRA_PROGRAMS += tests/fuzz/fuzz_gguf tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text \
 	tests/fuzz/fuzz_picture
 tests_fuzz_fuzz_gguf_SOURCES = tests/fuzz/fuzz_gguf.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_gguf_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS)
