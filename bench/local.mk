@@ -21,4 +21,4 @@ endif
 if ARM
 libbench_la_SOURCES += bench/probe_neon.c
 endif
-EXTRA_DIST += docs/bench.md
+
