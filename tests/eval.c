@@ -6,8 +6,9 @@
  * Per model and line of the set (model/mini/make_eval.py): a caption or an answer counts when it is exactly the expected
  * text, without surrounding blanks, by greedy decoding; a drawing counts when the oracle (oracle.h), which knows nothing of
  * the model, finds exactly what the prompt asked for, drawn with the model's default guidance, temperature 1 and
- * seed 1. With `scene` lines the oracle itself is checked on the generator's pictures. Prints one row per model;
- * TSR_EVAL_LIMIT=N scores the first N pictures only.
+ * seed 1. With `scene` lines the oracle itself is checked on the generator's pictures. Prints one row per model.
+ * TSR_EVAL_LIMIT=N scores the first N pictures only; TSR_EVAL_TEMP and TSR_EVAL_GUIDANCE draw with other settings;
+ * TSR_EVAL_VERBOSE=1 prints what was wrong.
  */
 #include "model.h"
 #include "oracle.h"
@@ -32,6 +33,14 @@ struct eval {
     struct tally tally;
     int verbose;
 };
+
+/* A number from the environment, or `otherwise`. */
+static float setting(const char *name, float otherwise)
+{
+    const char *const text = getenv(name);
+
+    return text != NULL ? strtof(text, NULL) : otherwise;
+}
 
 static void die(const struct tsr_error *error)
 {
@@ -165,7 +174,8 @@ static void score_model(const char *set, const char *pictures, const char *path,
 {
     struct tsr_settings reading = {.temperature = 0, .guidance = -1, .top_p = 1, .cache_format = ~0u, .tokens_max = 96,
                                    .wants = TSR_TEXT | TSR_SEE};
-    struct tsr_settings drawing = {.temperature = -1, .guidance = -1, .top_p = 1, .cache_format = ~0u, .seed = 1,
+    struct tsr_settings drawing = {.temperature = setting("TSR_EVAL_TEMP", -1),
+                                   .guidance = setting("TSR_EVAL_GUIDANCE", -1), .top_p = 1, .cache_format = ~0u, .seed = 1,
                                    .wants = TSR_PICTURE};
     struct eval eval = {.verbose = getenv("TSR_EVAL_VERBOSE") != NULL};
     struct tsr_error error;

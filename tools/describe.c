@@ -13,6 +13,15 @@ struct reply {
     const char *why;
 };
 
+/* A reply begins with the blank between "Assistant:" and its first word: that is not part of the answer. */
+static void skip_blank(struct tsr_event *event)
+{
+    if (event->bytes > 0 && event->text[0] == ' ') {
+        event->text++;
+        event->bytes--;
+    }
+}
+
 /* Reads events to the end; text goes to stdout, or into `reply` for --json. 0 or an exit code. */
 static int stream(struct session *session, const struct options *options, struct reply *reply)
 {
@@ -28,8 +37,10 @@ static int stream(struct session *session, const struct options *options, struct
             progress_show(&progress, (double)event.step, (double)event.steps);
         } else if (event.kind == TSR_EVENT_TEXT) {
             progress_end(&progress);
-            if (reply->tokens++ == 0)
+            if (reply->tokens++ == 0) {
                 reply->first = seconds_now();
+                skip_blank(&event);
+            }
             if (reply->text != NULL)
                 json_array_append_new(reply->text, json_stringn(event.text, event.bytes));
             else if (fwrite(event.text, 1, event.bytes, stdout) != event.bytes || fflush(stdout) != 0)
