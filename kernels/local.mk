@@ -60,7 +60,8 @@ KERNEL_LIBS += libtsr_neon.la libtsr_neondot.la libtsr_i8mm.la
 noinst_LTLIBRARIES += libtsr_neon.la libtsr_neondot.la libtsr_i8mm.la
 
 libtsr_neon_la_SOURCES = kernels/arm/vec_neon.h kernels/arm/norm_neon.c kernels/arm/rope_neon.c \
-	kernels/arm/rows_neon.c kernels/arm/attention_neon.c
+	kernels/arm/rows_neon.c kernels/arm/attention_neon.c kernels/arm/conv2d_tf_neon.c \
+	kernels/arm/groupnorm_neon.c kernels/arm/matmul_tf_neon.c kernels/arm/nearest_neon.c
 libtsr_neon_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 
 libtsr_neondot_la_SOURCES =
