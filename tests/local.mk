@@ -67,8 +67,9 @@ tests_test_oracle_SOURCES = tests/test_oracle.c tests/oracle.h tests/oracle.c
 tests_test_oracle_CFLAGS = $(TEST_CFLAGS)
 tests_test_oracle_LDADD = $(TEST_LIBS)
 
-EXTRA_DIST += tests/topologies/pi5.xml tests/topologies/rk3588.xml tests/topologies/alderlake.xml
 endif
+
+EXTRA_DIST += tests/topologies
 
 # The program as its users meet it, and its benchmarks: shell tests, which need no Criterion.
 TESTS += tests/test_program.sh tests/test_bench.sh
