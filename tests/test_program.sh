@@ -49,6 +49,21 @@ expect 0 "" "$program" info --kernels --json
 expect 0 "" "$program" describe -m "$model" --image "$picture" -n 8
 expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/a.png" -s 7
 expect 0 "" "$program" --version
+
+# ---- the shipped model: what it draws it reads, in a conversation too ----
+mini=$TSR_SRCDIR/model/mini/mini-janus-Q8_0.gguf
+expect 0 "" "$program" info "$mini" --verify
+expect 0 "" "$program" draw -m "$mini" -p "a big green ring in the centre on a black background" -o "$work/ring.png" \
+    --preview-path "$work/preview.png"
+[ -s "$work/preview.png" ] || fail "no preview"
+expect 0 "" "$program" describe -m "$mini" --image "$work/ring.png"
+echo "A big green ring in the centre, on a black background." | cmp -s - "$work/out" || fail "read: $(cat "$work/out")"
+printf '/image %s\nHow many objects are there?\n/draw a small blue square on a white background\n' "$work/ring.png" \
+    >"$work/script"
+"$program" chat -m "$mini" -o "$work" <"$work/script" >"$work/out" 2>"$work/err" || fail "chat: $(cat "$work/err")"
+[ "$(head -n 1 "$work/out")" = "One." ] && [ -s "$work/tessera-1.png" ] || fail "chat: $(cat "$work/out")"
+checks=$((checks + 1))
+
 for command in convert info describe draw chat probe bench; do
     expect 0 "" "$program" $command --help
 done

@@ -63,7 +63,7 @@ static int take_turn(struct chat *chat, const char *text, unsigned want)
     struct tsr_event event;
     struct tsr_error error;
     tsr_status status;
-    int code = 0;
+    int code = 0, begun = 0;
 
     status = tsr_prompt_user(context, text, chat->pictures, want == TSR_TEXT ? chat->picture_count : 0, &error);
     if (status == TSR_OK)
@@ -77,6 +77,8 @@ static int take_turn(struct chat *chat, const char *text, unsigned want)
            (status = tsr_next(context, &event, &error)) == TSR_OK) {
         if (event.kind == TSR_EVENT_TEXT) {
             progress_end(&progress);
+            if (!begun++)
+                program_trim_first(&event);
             fwrite(event.text, 1, event.bytes, stdout);
             fflush(stdout);
         } else if (event.kind == TSR_EVENT_PICTURE) {

@@ -13,15 +13,6 @@ struct reply {
     const char *why;
 };
 
-/* A reply begins with the blank between "Assistant:" and its first word: that is not part of the answer. */
-static void skip_blank(struct tsr_event *event)
-{
-    if (event->bytes > 0 && event->text[0] == ' ') {
-        event->text++;
-        event->bytes--;
-    }
-}
-
 /* Reads events to the end; text goes to stdout, or into `reply` for --json. 0 or an exit code. */
 static int stream(struct session *session, const struct options *options, struct reply *reply)
 {
@@ -39,7 +30,7 @@ static int stream(struct session *session, const struct options *options, struct
             progress_end(&progress);
             if (reply->tokens++ == 0) {
                 reply->first = seconds_now();
-                skip_blank(&event);
+                program_trim_first(&event);
             }
             if (reply->text != NULL)
                 json_array_append_new(reply->text, json_stringn(event.text, event.bytes));

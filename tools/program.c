@@ -183,6 +183,14 @@ void pictures_free(struct tsr_picture *pictures, size_t count)
         tsr_picture_free(&pictures[i]);
 }
 
+void program_trim_first(struct tsr_event *event)
+{
+    if (event->bytes > 0 && event->text[0] == ' ') {
+        event->text++;
+        event->bytes--;
+    }
+}
+
 /* ---- progress --------------------------------------------------------------------------------------------- */
 
 enum { BAR_WIDTH = 30 };

@@ -64,6 +64,9 @@ uint64_t memory_available(void);
 int pictures_read(struct tsr_picture *pictures, const struct texts *paths);
 void pictures_free(struct tsr_picture *pictures, size_t count);
 
+/* The blank between "Assistant:" and the first word of a reply is not part of the answer: skips it in the first text. */
+void program_trim_first(struct tsr_event *event);
+
 /* ---- progress: on a terminal only, from the second second on ------------------------------------------ */
 
 struct progress {
