@@ -48,7 +48,7 @@ libtsr_avx2_la_SOURCES += kernels/x86/norm_avx2.c kernels/x86/rows_avx2.c kernel
 	kernels/x86/groupnorm_avx2.c
 libtsr_avx512_la_SOURCES += kernels/x86/vec_avx512.h $(VEC_SOURCES)
 libtsr_avx512_la_SOURCES += kernels/x86/norm_avx512.c kernels/x86/rows_avx512.c \
-	kernels/x86/rope_avx512.c kernels/x86/attention_avx512.c kernels/x86/conv2d_tf_avx512.c \
+	kernels/x86/rope_avx512.c kernels/x86/conv2d_tf_avx512.c \
 	kernels/x86/groupnorm_avx512.c
 libtsr_avx2_la_SOURCES += kernels/x86/conv2d_t8.inc kernels/x86/conv2d_t8_avx2.c
 libtsr_avxvnni_la_SOURCES += kernels/x86/conv2d_t8_avxvnni.c
