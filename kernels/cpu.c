@@ -19,6 +19,7 @@ enum {
     LEAF7_EBX_512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30, /* AVX512 F DQ CD BW */
     LEAF7_ECX_512 = 1u << 11,                                  /* AVX512 VNNI */
     LEAF71_EAX_VNNI = 1u << 4,                                 /* AVX-VNNI */
+    LEAF71_EAX_BF16 = 1u << 5,                                 /* AVX512 BF16 */
     XCR0_YMM = 0x06,                                           /* SSE and AVX state */
     XCR0_ZMM = 0xe6                                            /* and opmask, zmm0-15, zmm16-31 */
 };
@@ -52,6 +53,21 @@ uint32_t tsr_cpu_tiers(void)
     return tiers;
 }
 
+uint32_t tsr_cpu_fast_tiers(void)
+{
+    const uint32_t tiers = tsr_cpu_tiers();
+    uint32_t a, b, c, d, fast = 0;
+
+    if (tiers >> TSR_TIER_avx2 & 1)
+        fast |= 1u << TSR_TIER_avx2fast;
+    if (tiers >> TSR_TIER_avx512 & 1)
+        fast |= 1u << TSR_TIER_avx512fast;
+    if (tiers >> TSR_TIER_avx512 & 1 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 &&
+        __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF71_EAX_BF16))
+        fast |= 1u << TSR_TIER_bf16;
+    return fast;
+}
+
 #elif defined(__aarch64__)
 
 #include <sys/auxv.h>
@@ -72,6 +88,11 @@ uint32_t tsr_cpu_tiers(void)
     if ((cap & ASIMDDP) && (cap2 & I8MM_2))
         tiers |= 1u << TSR_TIER_i8mm;
     return tiers;
+}
+
+uint32_t tsr_cpu_fast_tiers(void)
+{
+    return tsr_cpu_tiers() >> TSR_TIER_neon & 1 ? 1u << TSR_TIER_neonfast : 0;
 }
 
 #endif

@@ -10,7 +10,8 @@
 #include <string.h>
 
 const struct tsr_impl tsr_impls[] = {
-#define IMPL(op, tier) {TSR_OP_##op, TSR_TIER_##tier, tsr_##op##_##tier},
+#define IMPL(op, tier) {TSR_OP_##op, TSR_TIER_##tier, tsr_##op##_##tier, 0},
+#define FAST(op, tier, bound) {TSR_OP_##op, TSR_TIER_##tier, tsr_##op##_##tier, bound},
 #include "kernels.def"
 };
 const size_t tsr_impl_count = sizeof tsr_impls / sizeof tsr_impls[0];
@@ -27,6 +28,12 @@ const char *const tsr_tier_names[TSR_TIERS] = {
 
 const char *const tsr_tier_texts[TSR_TIERS] = {
 #define TIER(name, text) text,
+#include "kernels.def"
+};
+
+const uint8_t tsr_tier_bases[TSR_TIERS] = {
+#define TIER(name, text) TSR_TIER_##name,
+#define FAST_TIER(name, base, text) TSR_TIER_##base,
 #include "kernels.def"
 };
 
@@ -63,6 +70,17 @@ static size_t tier_by_name(const char *name, size_t length)
     return tier;
 }
 
+/* The tiers up to one: those before it in the table, and fast ones built on them. */
+static uint32_t tiers_up_to(size_t tier)
+{
+    uint32_t tiers = 0;
+
+    for (size_t i = 0; i < TSR_TIERS; i++)
+        if (i <= tier || tsr_tier_bases[i] <= tier)
+            tiers |= UINT32_C(1) << i;
+    return tiers;
+}
+
 tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,
                            struct tsr_error *error)
 {
@@ -86,12 +104,13 @@ tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,
             return tsr_fail(error, TSR_USAGE,
                             "the tier 'ref' cannot be removed: it is the last resort");
         if (!minus && !(able >> tier & 1))
-            return tsr_fail(error, TSR_CPU, "this CPU lacks the tier '%s' (%s)",
+            return tsr_fail(error, TSR_CPU, "this CPU%s lacks the tier '%s' (%s)",
+                            tsr_tier_bases[tier] != tier ? ", or a choice without fast math," : "",
                             tsr_tier_names[tier], tsr_tier_texts[tier]);
         if (minus)
             removed |= UINT32_C(1) << tier;
         else
-            wanted |= able & ((UINT32_C(2) << tier) - 1);
+            wanted |= able & tiers_up_to(tier);
         text = name + length + (name[length] == ',');
     }
     *tiers = (wanted ? wanted : all) & ~removed;

@@ -88,6 +88,7 @@ enum {
     TSR_ACT_BLOCK = 128,  /* k that share an activation scale */
     TSR_T8_BYTES = 1088,  /* bytes of a t8 block of 64 k x 16 rows */
     TSR_T4_BYTES = 576,   /* bytes of a t4 block of 64 k x 16 rows */
+    TSR_Q8_BYTES = 34,    /* bytes of a q8_0 block of 32 values: f16 scale, 32 s8 codes */
     TSR_KEY_CHUNK = 256,  /* keys that are reduced together in attention */
     TSR_REDUCE_BLOCK = 1024,
     TSR_ATTENTION_ROWS = 16, /* query rows of one unit of attention */
@@ -218,8 +219,11 @@ static inline size_t tsr_gather_units(const struct tsr_gather *a) { return a->co
 
 /*
  * The key and value cache of one layer for `batch` sequences. Per sequence and kv head: K is a tile of
- * keys (rows) x d of `format` F32 or F16 (panels of 16 keys, [d][16]), V is rows [key][d] of `format`.
- * capacity is a multiple of 16; head h starts h*capacity*d elements after the sequence's base.
+ * keys (rows) x d, V rows [key][d]. capacity is a multiple of 16; a head starts tsr_kv_k_bytes (of V:
+ * tsr_kv_v_bytes) after the one before. `format` is of both:
+ *   TSR_F32, TSR_F16   K in panels of 16 keys, [d][16]; V plain rows
+ *   TSR_T8             K a t8 tile; V rows of q8_0 blocks: per 32 d an f16 scale and 32 s8 codes, value =
+ *                      code * scale; d padded to 32 with codes 0
  */
 struct tsr_kv {
     void *const *k; /* [batch] */
@@ -227,10 +231,27 @@ struct tsr_kv {
     uint32_t format;
     size_t capacity, heads, d;
 };
+static inline size_t tsr_kv_k_bytes(const struct tsr_kv *kv)
+{
+    return kv->capacity / TSR_PANEL * tsr_panel_bytes(kv->format, kv->d);
+}
+/* Bytes of one value row, and of all of a head. */
+static inline size_t tsr_kv_row_bytes(const struct tsr_kv *kv)
+{
+    return kv->format == TSR_T8 ? tsr_ceil_div(kv->d, TSR_GROUP) * TSR_Q8_BYTES
+                                : kv->d * (kv->format == TSR_F16 ? 2 : 4);
+}
+static inline size_t tsr_kv_v_bytes(const struct tsr_kv *kv)
+{
+    return kv->capacity * tsr_kv_row_bytes(kv);
+}
 
 /*
  * kv_store: writes `rows` new keys and values of each sequence at index start[b] + row, rounded to
- * `format` (f16: to nearest even). Unit: sequence b * kv.heads + head.
+ * `format` (f16: to nearest even). t8, per row and group of 32 d (the last may be shorter): amax = the
+ * largest |x| by its bits. Any Inf or NaN: codes 0, scale NaN. Else scale = f16(amax / 127), at most 65504;
+ * code = round-half-even(x * (1 / scale)) held within +-127; scale 0: codes 0. What pads d has codes 0,
+ * whole groups of padding scale 0. Unit: sequence b * kv.heads + head.
  */
 struct tsr_kv_store {
     struct tsr_kv kv;
@@ -253,7 +274,13 @@ static inline size_t tsr_kv_store_units(const struct tsr_kv_store *a)
  * keys of the chunk (as f32); o = chain over j of p_j, v_j from +0. Triples merge in ascending order, the
  * first chunk as it is: M = max(m, m_c); a = exp(m - M); b = exp(m_c - M); l = fma(l, a, l_c * b);
  * o[d] = fma(o[d], a, o_c[d] * b); m = M. out = o / l. No visible key: zeros.
+ * t8: q' goes through quantize_rows (k = d) and s_j is as in matmul_t8; v_j = code * scale, which is exact.
  * Unit: (b * kv.heads + kv head) * ceil(rows/16) + block of 16 query rows, all query heads of the kv head.
+ *
+ * With `parts` > 0 a unit is one chunk of the above (unit * parts + chunk; limits are at most 256 * parts),
+ * `out` is not written, and each chunk's triple goes to `triples`: o [d], m + 0, l; those of chunks in which a
+ * row sees no key are left alone. attention_merge makes `out` of them. So few queries over many keys, too,
+ * give work to all threads, with the same bits.
  */
 struct tsr_attention {
     const float *q; /* [batch * rows, heads * d] */
@@ -264,10 +291,26 @@ struct tsr_attention {
     const int32_t *limits; /* [batch * rows], each <= kv.capacity */
     size_t batch, rows, heads;
     float scale;
+    float *triples; /* [batch * rows, heads, parts, d + 2] */
+    size_t parts;
 };
 static inline size_t tsr_attention_units(const struct tsr_attention *a)
 {
-    return a->batch * a->kv.heads * tsr_ceil_div(a->rows, TSR_ATTENTION_ROWS);
+    return a->batch * a->kv.heads * tsr_ceil_div(a->rows, TSR_ATTENTION_ROWS) *
+           (a->parts > 0 ? a->parts : 1);
+}
+
+/* attention_merge: out of the triples of attention with `parts`, merged as said there. Unit: row * heads + head. */
+struct tsr_attention_merge {
+    const float *triples; /* [m, heads, parts, d + 2] */
+    float *out;           /* [m, heads * d] */
+    size_t ldo;
+    const int32_t *limits; /* [m] */
+    size_t m, heads, parts, d;
+};
+static inline size_t tsr_attention_merge_units(const struct tsr_attention_merge *a)
+{
+    return a->m * a->heads;
 }
 
 /*
@@ -340,6 +383,16 @@ struct tsr_norm {
 static inline size_t tsr_norm_units(const struct tsr_norm *a) { return a->m; }
 
 /*
+ * rmsnorm_quantize, layernorm_quantize: the codes that quantize_rows gives of the rows that rmsnorm or layernorm
+ * gives, bit for bit; the rows themselves are nowhere stored. Unit: a row.
+ */
+struct tsr_norm_quantize {
+    struct tsr_norm norm; /* y and ldy unused */
+    struct tsr_q8 q;      /* norm.m rows of norm.k */
+};
+static inline size_t tsr_norm_quantize_units(const struct tsr_norm_quantize *a) { return a->norm.m; }
+
+/*
  * groupnorm: x [pixels, channels]; a group is channels/groups neighbouring channels of all pixels, its
  * elements ordered pixel-major, then channel; u, r and y as in layernorm, weight and bias per channel.
  * Unit: a group. y may be x.
@@ -402,6 +455,21 @@ struct tsr_rows2 {
     size_t m, k;
 };
 static inline size_t tsr_rows2_units(const struct tsr_rows2 *a) { return a->m; }
+
+enum { TSR_ROW_PART = 1024 }; /* k of a unit of silu_mul_quantize: eight blocks of 128 */
+
+/*
+ * silu_mul_quantize: the codes that quantize_rows gives of the rows that silu_mul gives, bit for bit; the rows
+ * themselves are nowhere stored. Unit: TSR_ROW_PART columns of a row, the last of a row to its end.
+ */
+struct tsr_rows2_quantize {
+    struct tsr_rows2 rows; /* y and ldy unused */
+    struct tsr_q8 q;       /* rows.m rows of rows.k */
+};
+static inline size_t tsr_rows2_quantize_units(const struct tsr_rows2_quantize *a)
+{
+    return a->rows.m * tsr_ceil_div(a->rows.k, TSR_ROW_PART);
+}
 
 /* upsample2x: nearest, y[2i+u][2j+v][c] = x[i][j][c]. Unit: an input row (two output rows). */
 struct tsr_upsample {
@@ -483,6 +551,7 @@ struct tsr_kernels {
 struct tsr_impl {
     uint8_t op, tier;
     tsr_kernel *run;
+    float bound; /* 0: the bits of ref; else of --math fast, see FAST in kernels.def */
 };
 
 TSR_API extern const struct tsr_impl tsr_impls[];
@@ -490,26 +559,63 @@ TSR_API extern const size_t tsr_impl_count;
 TSR_API extern const char *const tsr_op_names[TSR_OPS];
 TSR_API extern const char *const tsr_tier_names[TSR_TIERS];
 TSR_API extern const char *const tsr_tier_texts[TSR_TIERS];
+/* The exact tier that a tier builds on: of an exact tier itself, so a tier is fast if its base differs. */
+TSR_API extern const uint8_t tsr_tier_bases[TSR_TIERS];
 
 /*
- * The tiers this CPU and its operating system can run, as bits 1 << tier. 0: below the floor (x86-64 with
+ * The exact tiers this CPU and its operating system can run, as bits 1 << tier. 0: below the floor (x86-64 with
  * AVX2, FMA, F16C, BMI2; AArch64): nothing may be run, not even ref.
  */
 TSR_API uint32_t tsr_cpu_tiers(void);
+
+/* The fast tiers it can run: add them to the exact ones for a choice that need not keep the bits of ref. */
+TSR_API uint32_t tsr_cpu_fast_tiers(void);
 
 /* Of the tiers that can run, the bits that are no gain on this CPU model (policy, apart from capability). */
 TSR_API uint32_t tsr_cpu_slow_tiers(void);
 
 /*
- * Reads a choice of tiers: "avx2" (that tier and those below it), "-avx512,-avxvnni" (all but these),
- * "" or NULL (all that can run and are not slow). `able` is what the CPU has. An unknown name, or "-ref":
- * TSR_USAGE; asking for a tier that the CPU lacks, or a CPU below the floor: TSR_CPU.
+ * Reads a choice of tiers: "avx2" (that tier, those below it, and the fast ones built on them),
+ * "-avx512,-avxvnni" (all but these), "" or NULL (all that can run and are not slow). `able` is what the CPU
+ * has; fast tiers are in it if fast math is wanted. An unknown name, or "-ref": TSR_USAGE; asking for a tier
+ * that the CPU lacks (or a fast one unwanted), or a CPU below the floor: TSR_CPU.
  */
 TSR_API tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,
                                    struct tsr_error *error);
 
 /* Chooses for each operator the last implementation in the table whose tier is in `tiers`. */
 TSR_API struct tsr_kernels tsr_kernels_select(uint32_t tiers);
+
+/*
+ * What a call needs at least. Its least time on a machine is the largest of operations / peak, weights /
+ * memory bandwidth and rows / bandwidth of the cache that holds them.
+ */
+struct tsr_work {
+    double operations; /* additions and multiplications, an fma is 2; exp and its like: SLEEF's instructions */
+    double weights;    /* bytes of weights, codebook or cache */
+    double rows;       /* bytes of rows and maps, read and written */
+    int int8;          /* the operations are dots of int8 */
+};
+
+/* The work of one call of an operator; args is its struct. */
+TSR_API struct tsr_work tsr_op_work(enum tsr_op op, const void *args);
+
+/* Where time goes, operator by operator. The caller sets the machine's rates and zeroes the rows. */
+struct tsr_profile {
+    double read, copy, f32, int8; /* bytes/s from memory, within L2; operations/s. 0: unknown, binds nothing */
+    size_t l2_bytes;              /* rows of a call up to this size lie in L2 */
+    struct tsr_profile_row {
+        uint64_t calls;
+        double seconds; /* taken */
+        double least;   /* least possible at the rates */
+        double memory;  /* of `least`, of the calls that `read` binds */
+        struct tsr_work work;
+    } rows[TSR_OPS];
+};
+
+/* Adds a call that took `seconds`. */
+TSR_API void tsr_profile_add(struct tsr_profile *profile, enum tsr_op op, const void *args,
+                             double seconds);
 
 /* A fingerprint of SLEEF's functions as linked: bits are promised for equal fingerprints. */
 TSR_API uint32_t tsr_math_fingerprint(void);

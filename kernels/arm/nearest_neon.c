@@ -1,6 +1,6 @@
 /*
- * codebook_nearest and argmax on Advanced SIMD: the body in vec/nearest.inc over vec_neon.h and a best of 16 lanes:
- * two comparisons and two selects per q register.
+ * codebook_nearest, argmax and sample on Advanced SIMD: the bodies in vec/nearest.inc and
+ * vec/sample.inc over vec_neon.h and a best of 16 lanes: two comparisons and two selects per q register.
  */
 #include "impl.h"
 #include "arm/vec_neon.h"
@@ -43,3 +43,4 @@ static void best_store(float *value, int32_t *index, const struct best *best)
 
 #include "vec/chain.inc"
 #include "vec/nearest.inc"
+#include "vec/sample.inc"

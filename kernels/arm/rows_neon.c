@@ -1,10 +1,13 @@
 /*
- * silu, gelu_erf, gelu_tanh, silu_mul, add and softmax on Advanced SIMD: the body in vec/rows.inc over the
- * vocabulary of vec_neon.h;
- * bound by the exponentials (add: by L2 bandwidth).
+ * silu, gelu_erf, gelu_tanh, silu_mul, silu_mul_quantize, add and softmax on Advanced SIMD: the body
+ * in vec/rows.inc, whose head has the counts, over the vocabulary of vec_neon.h; bound by the
+ * exponentials (add: by L2 bandwidth).
  */
 #include "impl.h"
 #include "arm/vec_neon.h"
+#include "arm/quantize_neon.h"
 
 #include "vec/reduce.inc"
+#include "vec/map.inc"
 #include "vec/rows.inc"
+#include "vec/add.inc"

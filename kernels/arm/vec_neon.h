@@ -15,7 +15,10 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A tier beyond neon names itself first. */
+#ifndef TSR_VEC
 #define TSR_VEC(op) tsr_##op##_neon
+#endif
 #define VF_INLINE static inline __attribute__((always_inline))
 
 /*
@@ -70,6 +73,38 @@ static inline void vf_store_n(float *p, vf16 v, size_t n)
 static inline vf16 vf_load_f16(const uint16_t *p)
 {
     VF_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
+}
+
+/* To nearest even; a NaN becomes the quiet one of its sign, as in half.h. */
+static inline void vf_store_f16(uint16_t *p, vf16 v)
+{
+    for (int i = 0; i < 4; i++) {
+        const uint32x4_t bits = vreinterpretq_u32_f32(v.q[i]);
+        const uint32x4_t nan =
+            vorrq_u32(vandq_u32(bits, vdupq_n_u32(0x80000000)), vdupq_n_u32(0x7fc00000));
+        const float32x4_t x =
+            vreinterpretq_f32_u32(vbslq_u32(vceqq_f32(v.q[i], v.q[i]), bits, nan));
+
+        vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(x)));
+    }
+}
+
+/* 16 s8 as f32; one f16 in all lanes. */
+static inline vf16 vf_load_s8(const void *p)
+{
+    const int8x16_t x = vld1q_s8(p);
+    const int16x8_t half[2] = {vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x)};
+
+    VF_EACH(vcvtq_f32_s32(
+        vmovl_s16(i % 2 ? vget_high_s16(half[i / 2]) : vget_low_s16(half[i / 2]))));
+}
+
+static inline vf16 vf_splat_f16(const void *p)
+{
+    uint16_t half;
+
+    memcpy(&half, p, sizeof half);
+    VF_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half))));
 }
 
 static inline vf16 vf_load_f16_n(const uint16_t *p, size_t n)
@@ -147,6 +182,28 @@ static inline vf16 vf_neg(vf16 a)
     VF_EACH(vnegq_f32(a.q[i]));
 }
 
+static inline vf16 vf_abs(vf16 a)
+{
+    VF_EACH(vabsq_f32(a.q[i]));
+}
+
+static inline vf16 vf_max_bits(vf16 a, vf16 b)
+{
+    VF_EACH(vreinterpretq_f32_u32(
+        vmaxq_u32(vreinterpretq_u32_f32(a.q[i]), vreinterpretq_u32_f32(b.q[i]))));
+}
+
+/* fcvtns saturates. */
+static inline void vf_store_s8(void *p, vf16 v)
+{
+    int16x8_t half[2];
+
+    for (int i = 0; i < 2; i++)
+        half[i] = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v.q[2 * i])),
+                                  vcvtnq_s32_f32(v.q[2 * i + 1]));
+    vst1q_s8(p, vmaxq_s8(vqmovn_high_s16(vqmovn_s16(half[0]), half[1]), vdupq_n_s8(-127)));
+}
+
 static inline float32x4_t vf_max4(float32x4_t a, float32x4_t b)
 {
     return vbslq_f32(vcgtq_f32(a, b), a, b);
@@ -204,6 +261,13 @@ static inline float vf_largest(vf16 v)
     return a > b ? a : b;
 }
 
+/* 2^n, where shifted = 1.5 * 2^23 + n and the result is a normal number. */
+static inline vf16 vf_power2(vf16 shifted)
+{
+    VF_EACH(vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32(vreinterpretq_s32_f32(shifted.q[i]), 23),
+                                            vdupq_n_s32(127 << 23))));
+}
+
 static inline vf16 vf_exp(vf16 x)
 {
     VF_EACH(Sleef_finz_expf4_u10advsimd(x.q[i]));
@@ -227,6 +291,10 @@ static inline vf16 vf_sin(vf16 x)
 static inline vf16 vf_cos(vf16 x)
 {
     VF_EACH(Sleef_finz_cosf4_u10advsimd(x.q[i]));
+}
+
+static inline void vf_done(void)
+{
 }
 
 #undef VF_EACH

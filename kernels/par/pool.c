@@ -1,14 +1,13 @@
 /*
  * pool.c: threads that run the units of one operator at a time.
  *
- * A job is published by raising `generation`; whoever is awake joins it and takes chunks from the counter
- * `next` until nothing is left. The caller works too, then closes the job and waits only for those who
- * joined: a worker that sleeps or was preempted before it joined delays nobody, so a core lost to another
- * process costs its share of the work and no more.
+ * A job is published by raising `generation`; whoever is awake joins it, works off its own range of the units
+ * and then helps with those of others (chunk.h), until nothing is left. The caller works too, then closes the
+ * job and waits only for those who joined: a worker that sleeps or was preempted before it joined delays
+ * nobody, so a core lost to another process costs its share of the work and no more.
  *
- * Chunks are guided: a fraction 1/(2 * threads) of what remains, at least one unit. Large chunks first keep
- * each thread on one contiguous stream of weights (several short streams restart the prefetcher); small ones
- * at the end let cores of unequal speed finish together.
+ * A range is one word, begin and end, so taking from either side is one compare-and-swap. Nothing is ever put
+ * back: a range that a thread finds in a word is work that nobody has taken, whatever happened in between.
  *
  * `inside` holds the number of workers in the job and, in its top bit, whether it may be joined. Workers
  * spin on `generation` for 50 us, long enough to bridge the gap between two operators of a forward pass,
@@ -17,6 +16,7 @@
 #include "pool.h"
 
 #include "../fp_env.h"
+#include "chunk.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -39,19 +39,25 @@ struct worker {
     unsigned index;
 };
 
+/* What is left of one thread's range: end in the upper half, begin in the lower. A line of its own each. */
+struct slot {
+    _Alignas(64) _Atomic uint64_t range;
+};
+
 struct tsr_pool {
     unsigned threads; /* the caller's included */
     unsigned started; /* workers that were created */
     pid_t pid;
     struct worker *workers; /* [threads - 1] */
+    struct slot *slots;     /* [threads], the caller's first */
     struct tsr_placement placement;
+    int numa;             /* the errno with which the system refused a memory policy */
     pthread_mutex_t turn; /* callers take turns */
 
     tsr_kernel *kernel; /* the job; written while `inside` is closed and empty */
     const void *args;
-    size_t units;
+    size_t units, grain; /* ranges count grains of so many units */
 
-    _Alignas(64) _Atomic size_t next;
     _Alignas(64) _Atomic uint32_t generation;
     _Alignas(64) _Atomic uint32_t inside;
     _Atomic uint32_t sleepers; /* workers asleep on generation */
@@ -103,37 +109,94 @@ static int spin_while(_Atomic uint32_t *word, uint32_t value)
     return atomic_load_explicit(word, memory_order_acquire) != value;
 }
 
-/* Takes the next chunk; returns 0 when the job has none left. */
-static int take_chunk(tsr_pool *pool, size_t units, size_t *begin, size_t *end)
+static uint64_t range_of(size_t begin, size_t end)
 {
-    size_t at = atomic_load_explicit(&pool->next, memory_order_relaxed);
+    return (uint64_t)end << 32 | begin;
+}
+static size_t begin_of(uint64_t range)
+{
+    return (uint32_t)range;
+}
+static size_t left_of(uint64_t range)
+{
+    return (size_t)(range >> 32) - (uint32_t)range;
+}
+
+/* Gives every thread its range. One grain is one unit, but for operators of more than 2^32. */
+static void share_out(tsr_pool *pool, size_t units)
+{
+    pool->units = units;
+    pool->grain = units / UINT32_MAX + 1;
+    const size_t grains = (units - 1) / pool->grain + 1;
+
+    for (unsigned i = 0; i < pool->threads; i++)
+        atomic_store_explicit(&pool->slots[i].range,
+                              range_of(tsr_share(grains, pool->threads, i),
+                                       tsr_share(grains, pool->threads, i + 1)),
+                              memory_order_relaxed);
+}
+
+/* Takes a chunk from the front of the own range; 0: it is empty. */
+static int take_front(tsr_pool *pool, struct slot *own, size_t *begin, size_t *end)
+{
+    uint64_t range = atomic_load_explicit(&own->range, memory_order_relaxed);
     size_t size;
 
     do {
-        if (at >= units)
+        if (left_of(range) == 0)
             return 0;
-        size = (units - at) / (2 * (size_t)pool->threads);
-        size += size == 0;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->next, &at, at + size,
+        size = tsr_front(left_of(range), pool->placement.uneven);
+    } while (!atomic_compare_exchange_weak_explicit(&own->range, &range, range + size,
                                                     memory_order_relaxed, memory_order_relaxed));
-    *begin = at;
-    *end = at + size;
+    *begin = begin_of(range) * pool->grain;
+    *end = (begin_of(range) + size) * pool->grain;
+    *end = *end < pool->units ? *end : pool->units;
     return 1;
 }
 
-static void work(tsr_pool *pool)
+/* Makes the tail of the fullest range the own one; 0: all are empty. */
+static int take_tail(tsr_pool *pool, struct slot *own)
+{
+    for (;;) {
+        struct slot *fullest = NULL;
+        uint64_t range = 0;
+
+        for (unsigned i = 0; i < pool->threads; i++) {
+            const uint64_t other = atomic_load_explicit(&pool->slots[i].range, memory_order_relaxed);
+
+            if (left_of(other) > left_of(range)) {
+                range = other;
+                fullest = &pool->slots[i];
+            }
+        }
+        if (fullest == NULL)
+            return 0;
+        const size_t end = (size_t)(range >> 32), size = tsr_tail(left_of(range));
+
+        if (atomic_compare_exchange_strong_explicit(&fullest->range, &range,
+                                                    range_of(begin_of(range), end - size),
+                                                    memory_order_relaxed, memory_order_relaxed)) {
+            atomic_store_explicit(&own->range, range_of(end - size, end), memory_order_relaxed);
+            return 1;
+        }
+    }
+}
+
+static void work(tsr_pool *pool, unsigned index)
 {
     tsr_kernel *const kernel = pool->kernel;
     const void *const args = pool->args;
-    const size_t units = pool->units;
+    struct slot *const own = &pool->slots[index];
     size_t begin, end;
 
-    while (take_chunk(pool, units, &begin, &end))
-        kernel(args, begin, end);
+    do
+        while (take_front(pool, own, &begin, &end))
+            kernel(args, begin, end);
+    while (take_tail(pool, own));
 }
 
-/* Joins the open job, if there is one, and leaves it when its counter is used up. */
-static void join_job(tsr_pool *pool)
+/* Joins the open job, if there is one, and leaves it when nothing is left. */
+static void join_job(tsr_pool *pool, unsigned index)
 {
     uint32_t inside = atomic_load_explicit(&pool->inside, memory_order_relaxed);
 
@@ -142,7 +205,7 @@ static void join_job(tsr_pool *pool)
             return;
     } while (!atomic_compare_exchange_weak_explicit(&pool->inside, &inside, inside + 1,
                                                     memory_order_acquire, memory_order_relaxed));
-    work(pool);
+    work(pool, index);
     if (atomic_fetch_sub(&pool->inside, 1) == 1 && atomic_load(&pool->waiting))
         futex_wake(&pool->inside);
 }
@@ -167,7 +230,7 @@ static void *worker_main(void *data)
         seen = atomic_load(&pool->generation);
         if (atomic_load(&pool->stop))
             return NULL;
-        join_job(pool);
+        join_job(pool, worker->index);
     }
 }
 
@@ -208,11 +271,10 @@ void tsr_pool_run(tsr_pool *pool, tsr_kernel *kernel, const void *args, size_t u
         pthread_mutex_lock(&pool->turn);
         pool->kernel = kernel;
         pool->args = args;
-        pool->units = units;
-        atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+        share_out(pool, units);
         atomic_store_explicit(&pool->inside, JOB_OPEN, memory_order_release);
         raise_generation(pool);
-        work(pool);
+        work(pool, 0);
         close_job(pool);
         pthread_mutex_unlock(&pool->turn);
     }
@@ -224,13 +286,23 @@ unsigned tsr_pool_threads(const tsr_pool *pool)
     return pool == NULL ? 1 : pool->threads;
 }
 
-/* Starts the workers with all signals blocked: signals belong to the program's own threads. */
+int tsr_pool_numa(const tsr_pool *pool)
+{
+    return pool == NULL ? 0 : pool->numa;
+}
+
+/* Starts the workers with signals blocked, which belong to the program's own threads; but for those that a
+ * thread raises itself: blocked, they would end the process without asking the program's handler. */
 static tsr_status start_workers(tsr_pool *pool, struct tsr_error *error)
 {
     sigset_t all, saved;
     int code = 0;
 
+    static const int own[] = {SIGBUS, SIGSEGV, SIGILL, SIGFPE};
+
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &saved);
     for (unsigned i = 0; i + 1 < pool->threads && code == 0; i++) {
         struct worker *worker = &pool->workers[i];
@@ -276,13 +348,19 @@ tsr_status tsr_pool_new(tsr_pool **out, const struct tsr_pool_options *options,
     pool->placement = placement;
     pthread_mutex_init(&pool->turn, NULL);
     pool->workers = calloc(pool->threads, sizeof *pool->workers);
-    if (pool->workers == NULL)
+    pool->slots = aligned_alloc(64, pool->threads * sizeof *pool->slots);
+    if (pool->workers == NULL || pool->slots == NULL)
         status = tsr_fail(error, TSR_MEMORY, "no memory for %u threads", pool->threads);
+    if (topology.numa_nodes < 2)
+        placement.numa = TSR_NUMA_AUTO; /* nothing to choose */
+    if (status == TSR_OK && placement.numa != TSR_NUMA_AUTO)
+        pool->numa = tsr_placement_memory(&placement); /* the workers inherit it */
     if (status == TSR_OK)
         status = start_workers(pool, error);
+    if (status == TSR_OK && (options->pin || placement.numa == TSR_NUMA_BIND) &&
+        tsr_placement_bind(&pool->placement, 0) != 0)
+        atomic_fetch_add(&pool->failed, 1);
     if (status == TSR_OK && options->pin) {
-        if (tsr_placement_bind(&pool->placement, 0) != 0)
-            atomic_fetch_add(&pool->failed, 1);
         while (atomic_load(&pool->ready) < pool->started)
             cpu_relax();
         if (atomic_load(&pool->failed) != 0)
@@ -309,6 +387,7 @@ void tsr_pool_free(tsr_pool *pool)
     }
     pthread_mutex_destroy(&pool->turn);
     tsr_placement_free(&pool->placement);
+    free(pool->slots);
     free(pool->workers);
     free(pool);
 }

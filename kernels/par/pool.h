@@ -11,12 +11,18 @@
 
 enum { TSR_THREADS_MAX = 1024 };
 
-/* Where threads run. `topology` is hwloc's; NULL sets mean: do not bind. */
+/* What to do about NUMA nodes. */
+enum tsr_numa { TSR_NUMA_AUTO, TSR_NUMA_INTERLEAVE, TSR_NUMA_BIND };
+
+/* Where threads run and memory lies. `topology` is hwloc's; NULL sets mean: do not bind. */
 struct tsr_placement {
     void *topology;
     void *mask;     /* hwloc bitmap of all chosen cores */
+    void *nodes;    /* hwloc bitmap of the NUMA nodes whose memory is taken */
+    enum tsr_numa numa;
     void **cores;   /* [threads] one bitmap per thread, when pinning */
     unsigned threads;
+    int uneven; /* the threads run on cores of several kinds */
 };
 
 /* Reads the machine, fills *topology (threads: as asked for or the default) and makes the placement. */
@@ -25,6 +31,9 @@ tsr_status tsr_placement_make(struct tsr_placement *placement, struct tsr_topolo
 
 /* Binds the calling thread as thread `index`; 0, or -1 if the system refused a pin. */
 int tsr_placement_bind(const struct tsr_placement *placement, unsigned index);
+
+/* Sets where memory that the calling thread, and those that it starts, touch first comes to lie; 0 or an errno. */
+int tsr_placement_memory(const struct tsr_placement *placement);
 
 void tsr_placement_free(struct tsr_placement *placement);
 

@@ -61,6 +61,67 @@ static inline double tsr_sum_total(struct tsr_sum *s)
     return s->total;
 }
 
+/* ---- s8 codes ---- */
+
+/*
+ * Codes and scale of one block of `count` values. The largest magnitude is found on the bits as
+ * integers: Inf and NaN come out on top whatever the order, so every tier agrees without a rule for
+ * comparing NaN. Below 2^-100 a block counts as zero: 127/amax would leave the normal range.
+ */
+static inline float tsr_quantize_block(int8_t *codes, const float *x, size_t count)
+{
+    const uint32_t infinity = 0x7f800000, tiny = 0x0d800000 /* 2^-100 */;
+    uint32_t amax_bits = 0;
+    float amax, inv;
+
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = tsr_bits(x[i]) & 0x7fffffff;
+
+        amax_bits = bits > amax_bits ? bits : amax_bits;
+    }
+    if (amax_bits < tiny || amax_bits >= infinity) {
+        memset(codes, 0, count);
+        return amax_bits < tiny ? 0.0f : tsr_float(0x7fc00000);
+    }
+    amax = tsr_float(amax_bits);
+    inv = 127.0f / amax;
+    for (size_t i = 0; i < count; i++)
+        codes[i] = (int8_t)rintf(x[i] * inv);
+    return amax / 127.0f;
+}
+
+/*
+ * Quantizes x [count], which is columns [first, first + count) of row m, with first a multiple of
+ * 128; where the row ends within the last group, or ldc beyond it, the codes there are 0.
+ */
+static inline void tsr_quantize_part(const struct tsr_q8 *q, size_t m, size_t first, const float *x,
+                                     size_t count)
+{
+    int8_t *codes = q->codes + m * q->ldc + first;
+    int32_t *sums = q->sums + (m * q->ldc + first) / TSR_GROUP;
+    const size_t padded = count % TSR_ACT_BLOCK ? q->ldc - first : count;
+
+    for (size_t k = 0; k < count; k += TSR_ACT_BLOCK)
+        q->scales[m * q->lds + (first + k) / TSR_ACT_BLOCK] = tsr_quantize_block(
+            codes + k, x + k, count - k < TSR_ACT_BLOCK ? count - k : TSR_ACT_BLOCK);
+    memset(codes + count, 0, padded - count);
+    for (size_t g = 0; g < padded / TSR_GROUP; g++) {
+        sums[g] = 0;
+        for (size_t i = 0; i < TSR_GROUP; i++)
+            sums[g] += codes[g * TSR_GROUP + i];
+    }
+}
+
+/* Quantizes the block in y [128] that value i of a row of k completes, if it does. */
+static inline void tsr_quantize_whole(const struct tsr_q8 *q, size_t m, size_t i, const float *y,
+                                      size_t k)
+{
+    const size_t count = i % TSR_ACT_BLOCK + 1;
+
+    if (count == TSR_ACT_BLOCK || i + 1 == k)
+        tsr_quantize_part(q, m, i + 1 - count, y, count);
+}
+
 /* ---- tiles ---- */
 
 static inline const uint8_t *tsr_panel(const struct tsr_tile *w, size_t panel)

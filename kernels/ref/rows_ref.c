@@ -1,6 +1,6 @@
 /*
  * rows_ref.c: operators on rows, element by element: softmax, silu, gelu_erf, gelu_tanh, silu_mul,
- * add, by the contracts of struct tsr_rows and tsr_rows2.
+ * add, by the contracts of struct tsr_rows and tsr_rows2, and silu_mul_quantize.
  */
 #include "ref/ref.h"
 
@@ -80,4 +80,21 @@ void tsr_silu_mul_ref(const void *args, size_t begin, size_t end)
     for (size_t m = begin; m < end; m++)
         for (size_t i = 0; i < a->k; i++)
             a->y[m * a->ldy + i] = silu(a->a[m * a->lda + i]) * a->b[m * a->ldb + i];
+}
+
+void tsr_silu_mul_quantize_ref(const void *args, size_t begin, size_t end)
+{
+    const struct tsr_rows2_quantize *a = args;
+    const size_t k = a->rows.k, parts = tsr_ceil_div(k, TSR_ROW_PART);
+    float y[TSR_ACT_BLOCK];
+
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t m = unit / parts, first = unit % parts * TSR_ROW_PART;
+
+        for (size_t i = first; i < k && i < first + TSR_ROW_PART; i++) {
+            y[i % TSR_ACT_BLOCK] =
+                silu(a->rows.a[m * a->rows.lda + i]) * a->rows.b[m * a->rows.ldb + i];
+            tsr_quantize_whole(&a->q, m, i, y, k);
+        }
+    }
 }

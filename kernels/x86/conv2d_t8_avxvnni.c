@@ -1,5 +1,9 @@
+/*
+ * conv2d_t8 on the tier avxvnni: the strips of conv2d_t8.inc around the micro-kernel of
+ * tile_avxvnni.h. Bound by vpdpbusd and fma. Not timed: no machine with AVX-VNNI was at hand.
+ */
 #include "impl.h"
 #include "tile_avxvnni.h"
 
 #define CONV2D tsr_conv2d_t8_avxvnni
-#include "conv2d_t8.inc"
+#include "vec/conv2d_t8.inc"

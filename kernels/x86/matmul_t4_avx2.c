@@ -7,4 +7,4 @@
 
 #define TILE_BITS 4
 #define MATMUL tsr_matmul_t4_avx2
-#include "matmul_q.inc"
+#include "vec/matmul_q.inc"

@@ -8,4 +8,4 @@
 
 #define TILE_BITS 4
 #define MATMUL tsr_matmul_t4_avxvnni
-#include "matmul_q.inc"
+#include "vec/matmul_q.inc"

@@ -8,4 +8,4 @@
 
 #define TILE_BITS 8
 #define MATMUL tsr_matmul_t8_avxvnni
-#include "matmul_q.inc"
+#include "vec/matmul_q.inc"

@@ -1,6 +1,6 @@
 /*
- * codebook_nearest and argmax on AVX2: the body in vec/nearest.inc over vec_avx2.h and a best of 16
- * lanes: two comparisons and four blends a line.
+ * codebook_nearest, argmax and sample on AVX2: the bodies in vec/nearest.inc and
+ * vec/sample.inc over vec_avx2.h and a best of 16 lanes: two comparisons and four blends a line.
  */
 #include "impl.h"
 #include "x86/vec_avx2.h"
@@ -44,3 +44,4 @@ static void best_store(float *value, int32_t *index, const struct best *best)
 
 #include "vec/chain.inc"
 #include "vec/nearest.inc"
+#include "vec/sample.inc"

@@ -1,6 +1,7 @@
 /*
- * codebook_nearest and argmax on AVX-512: the body in vec/nearest.inc over vec_avx512.h and a best
- * of 16 lanes: one comparison under a mask of the lanes that exist, and two moves under its result.
+ * codebook_nearest, argmax and sample on AVX-512: the bodies in vec/nearest.inc and
+ * vec/sample.inc over vec_avx512.h and a best of 16 lanes: one comparison under a mask of the lanes
+ * that exist, and two moves under its result.
  */
 #include "impl.h"
 #include "x86/vec_avx512.h"
@@ -36,3 +37,4 @@ static void best_store(float *value, int32_t *index, const struct best *best)
 
 #include "vec/chain.inc"
 #include "vec/nearest.inc"
+#include "vec/sample.inc"

@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "kernels.h"
-#include "tile_unroll.h"
+#include "vec/tile_unroll.h"
 #include "tile_ymm.h"
 
-enum { TILE_ROWS = 5, TILE_PANELS = 1, STREAM_ROWS = 5 };
+enum { TILE_ROWS = 5, TILE_PANELS = 1 };
 #define TILE_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1)
 
 /* dot[r][c] += four codes of row r times a quad, given as the two halves of its line. */
@@ -30,34 +30,32 @@ TILE_INLINE void tile_quad(tile_int dot[TILE_ROWS][2], const __m256i line[2],
         const __m256i codes = _mm256_set1_epi32(quad);
         TILE_UNROLL
         for (int c = 0; c < 2; c++)
-            dot[r][c] = _mm256_dpbusd_avx_epi32(dot[r][c], line[c], codes);
+            dot[r][c] = tile_hold(_mm256_dpbusd_avx_epi32(dot[r][c], line[c], codes));
     }
 }
 
-/* dot[r][c] += the dots of one group; w: its first line. */
-TILE_INLINE void tile_group(tile_int dot[TILE_ROWS][2], const uint8_t *w, size_t step,
+/* dot[r][c] += the dots of one group, whose first line is at panel[0] + line_at. */
+TILE_INLINE void tile_group(tile_int dot[TILE_ROWS][2], const uint8_t *const *panel, size_t line_at,
                             const int8_t *const *x, size_t at, int bits, int R, int P)
 {
     const __m256i nibble = _mm256_set1_epi8(15);
-    (void)step, (void)P; /* one panel */
+    const uint8_t *w = panel[0] + line_at;
+    (void)P; /* one panel */
 
     TILE_UNROLL
-    for (int j = 0; j < bits; j++) { /* a group has as many lines as a code has bits: 512 codes */
-        __m256i line[2], high[2];
+    for (int q = 0; q < TSR_GROUP / 4; q++) {
+        __m256i line[2];
         TILE_UNROLL
         for (int c = 0; c < 2; c++) {
-            line[c] = _mm256_load_si256((const __m256i *)(w + j * TSR_LINE_BYTES + c * 32));
-            if (bits == 4) {
-                high[c] = _mm256_and_si256(_mm256_srli_epi16(line[c], 4), nibble);
-                line[c] = _mm256_and_si256(line[c], nibble);
-            }
+            line[c] =
+                _mm256_load_si256((const __m256i *)(w + q * bits / 8 * TSR_LINE_BYTES + c * 32));
+            if (bits == 4)
+                line[c] = _mm256_and_si256(q % 2 ? _mm256_srli_epi16(line[c], 4) : line[c], nibble);
         }
-        tile_quad(dot, line, x, at + (size_t)(32 / bits * j), R);
-        if (bits == 4)
-            tile_quad(dot, high, x, at + (size_t)(8 * j + 4), R);
+        tile_quad(dot, line, x, at + (size_t)(4 * q), R);
     }
 }
 
-#include "tile_block.inc"
+#include "vec/tile_block.inc"
 
 #endif

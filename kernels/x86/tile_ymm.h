@@ -5,13 +5,19 @@
 #include <immintrin.h>
 
 #include "kernels.h"
-#include "tile_unroll.h"
+#include "vec/tile_unroll.h"
 
 enum { TILE_WIDTH = 8 };
 
 typedef __m256i tile_int;
 typedef __m256 tile_float;
 
+/* The same vector, held in a register here: neither it nor a load moves over this place. */
+TILE_INLINE tile_int tile_hold(tile_int x)
+{
+    __asm__ volatile("" : "+x"(x) : : "memory");
+    return x;
+}
 TILE_INLINE tile_int tile_set_int(int32_t x)
 {
     return _mm256_set1_epi32(x);
@@ -30,15 +36,37 @@ TILE_INLINE tile_float tile_fma(tile_float a, tile_float b, tile_float c)
 }
 TILE_INLINE tile_float tile_load(const float *x)
 {
-    return _mm256_load_ps(x);
+    return _mm256_loadu_ps(x);
 }
 TILE_INLINE void tile_store(float *to, tile_float x)
 {
-    _mm256_store_ps(to, x);
+    _mm256_storeu_ps(to, x);
 }
 TILE_INLINE tile_float tile_load_half(const void *x)
 {
     return _mm256_cvtph_ps(_mm_load_si128(x));
 }
+
+/* All columns have room. */
+TILE_INLINE int tile_span(int R, int P)
+{
+    (void)R;
+    return P * (TSR_PANEL / TILE_WIDTH);
+}
+TILE_INLINE void tile_park(tile_float *sum, int R)
+{
+    (void)sum, (void)R;
+}
+TILE_INLINE int tile_whole(int bits)
+{
+    (void)bits;
+    return 0;
+}
+TILE_INLINE int tile_zero_point(int bits)
+{
+    return 1 << (bits - 1);
+}
+
+#include "vec/tile_rows.h"
 
 #endif

@@ -12,16 +12,20 @@
 #include <math.h>
 #include <sleef.h>
 #include <stdint.h>
+#include <string.h>
 
-#define TSR_VEC(op) tsr_##op##_avx2
 #define VF_INLINE static inline __attribute__((always_inline))
 
 /*
  * The register tile of vec/chain.inc: 6 rows x 1 column = 12 ymm of sums, 2 of the line, 1
  * broadcast of
- * 16. 12 sums hide the latency of an fma (4 to 5 cycles, two a cycle).
+ * 16. 12 sums hide the latency of an fma (4 to 5 cycles, two a cycle). A tier with more registers
+ * names itself and its own tile first.
  */
+#ifndef TSR_VEC
+#define TSR_VEC(op) tsr_##op##_avx2
 enum { VF_ROWS = 6, VF_COLS = 1, VF_WIDE = 4 };
+#endif
 
 typedef struct {
     __m256 a, b;
@@ -74,6 +78,39 @@ static inline vf16 vf_load_f16(const uint16_t *p)
 {
     return vf_pair(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
                    _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8))));
+}
+
+/* To nearest even; a NaN becomes the quiet one of its sign, as in half.h. */
+static inline __m128i vf_half_8(__m256 v)
+{
+    const __m256 nan = _mm256_or_ps(_mm256_and_ps(v, _mm256_set1_ps(-0.0f)),
+                                    _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)));
+
+    v = _mm256_blendv_ps(v, nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static inline void vf_store_f16(uint16_t *p, vf16 v)
+{
+    _mm_storeu_si128((__m128i *)p, vf_half_8(v.a));
+    _mm_storeu_si128((__m128i *)(p + 8), vf_half_8(v.b));
+}
+
+/* 16 s8 as f32; one f16 in all lanes. */
+static inline vf16 vf_load_s8(const void *p)
+{
+    return vf_pair(
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))),
+        _mm256_cvtepi32_ps(
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)((const char *)p + 8)))));
+}
+
+static inline vf16 vf_splat_f16(const void *p)
+{
+    int16_t half;
+
+    memcpy(&half, p, sizeof half);
+    return vf_pair(_mm256_cvtph_ps(_mm_set1_epi16(half)), _mm256_cvtph_ps(_mm_set1_epi16(half)));
 }
 
 static inline vf16 vf_load_f16_n(const uint16_t *p, size_t n)
@@ -161,6 +198,37 @@ static inline vf16 vf_max(vf16 a, vf16 b)
     return vf_pair(_mm256_max_ps(a.a, b.a), _mm256_max_ps(a.b, b.b));
 }
 
+static inline vf16 vf_abs(vf16 a)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+
+    return vf_pair(_mm256_andnot_ps(sign, a.a), _mm256_andnot_ps(sign, a.b));
+}
+
+static inline __m256 vf_max_bits_8(__m256 a, __m256 b)
+{
+    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+
+static inline vf16 vf_max_bits(vf16 a, vf16 b)
+{
+    return vf_pair(vf_max_bits_8(a.a, b.a), vf_max_bits_8(a.b, b.b));
+}
+
+static inline __m256i vf_held_8(__m256 v)
+{
+    v = _mm256_max_ps(_mm256_min_ps(v, _mm256_set1_ps(127)), _mm256_set1_ps(-127));
+    return _mm256_cvtps_epi32(v);
+}
+
+static inline void vf_store_s8(void *p, vf16 v)
+{
+    const __m256i x = _mm256_permute4x64_epi64(
+        _mm256_packs_epi32(vf_held_8(v.a), vf_held_8(v.b)), 0xd8);
+
+    _mm_storeu_si128(p, _mm_packs_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+}
+
 static inline vf16 vf_first_n(vf16 a, vf16 b, size_t n)
 {
     return vf_pair(_mm256_blendv_ps(b.a, a.a, _mm256_castsi256_ps(vf_mask(n, 0))),
@@ -214,6 +282,18 @@ static inline float vf_largest(vf16 v)
     return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
 }
 
+static inline __m256 vf_power2_8(__m256 shifted)
+{
+    return _mm256_castsi256_ps(_mm256_add_epi32(
+        _mm256_slli_epi32(_mm256_castps_si256(shifted), 23), _mm256_set1_epi32(127 << 23)));
+}
+
+/* 2^n, where shifted = 1.5 * 2^23 + n and the result is a normal number. */
+static inline vf16 vf_power2(vf16 shifted)
+{
+    return vf_pair(vf_power2_8(shifted.a), vf_power2_8(shifted.b));
+}
+
 static inline vf16 vf_exp(vf16 x)
 {
     return vf_pair(Sleef_finz_expf8_u10avx2(x.a), Sleef_finz_expf8_u10avx2(x.b));
@@ -237,6 +317,11 @@ static inline vf16 vf_sin(vf16 x)
 static inline vf16 vf_cos(vf16 x)
 {
     return vf_pair(Sleef_finz_cosf8_u10avx2(x.a), Sleef_finz_cosf8_u10avx2(x.b));
+}
+
+static inline void vf_done(void)
+{
+    _mm256_zeroupper();
 }
 
 #endif

@@ -66,6 +66,17 @@ static inline vf16 vf_load_f16(const uint16_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
+/* To nearest even; a NaN becomes the quiet one of its sign, as in half.h. */
+static inline void vf_store_f16(uint16_t *p, vf16 v)
+{
+    const __m512i sign = _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(INT32_MIN));
+
+    v = _mm512_mask_mov_ps(
+        v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q),
+        _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_set1_epi32(0x7fc00000))));
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
 static inline vf16 vf_load_f16_n(const uint16_t *p, size_t n)
 {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(vf_mask(n), p));
@@ -149,6 +160,24 @@ static inline vf16 vf_max(vf16 a, vf16 b)
     return _mm512_max_ps(a, b);
 }
 
+static inline vf16 vf_abs(vf16 a)
+{
+    return _mm512_abs_ps(a);
+}
+
+/* max of the bits as unsigned integers: above all magnitudes Inf, above it NaN. */
+static inline vf16 vf_max_bits(vf16 a, vf16 b)
+{
+    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+
+/* Held within +-127 and rounded to the nearest even, as s8; no lane is NaN. */
+static inline void vf_store_s8(void *p, vf16 v)
+{
+    v = _mm512_max_ps(_mm512_min_ps(v, _mm512_set1_ps(127)), _mm512_set1_ps(-127));
+    _mm_storeu_si128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+
 /* The first n lanes of a, the others of b. */
 static inline vf16 vf_first_n(vf16 a, vf16 b, size_t n)
 {
@@ -192,6 +221,13 @@ static inline float vf_largest(vf16 v)
     return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
 }
 
+/* 2^n, where shifted = 1.5 * 2^23 + n and the result is a normal number. */
+static inline vf16 vf_power2(vf16 shifted)
+{
+    return _mm512_castsi512_ps(_mm512_add_epi32(
+        _mm512_slli_epi32(_mm512_castps_si512(shifted), 23), _mm512_set1_epi32(127 << 23)));
+}
+
 static inline vf16 vf_exp(vf16 x)
 {
     return Sleef_finz_expf16_u10avx512f(x);
@@ -215,6 +251,13 @@ static inline vf16 vf_sin(vf16 x)
 static inline vf16 vf_cos(vf16 x)
 {
     return Sleef_finz_cosf16_u10avx512f(x);
+}
+
+/* At the end of an operator that hands vectors from function to function: gcc then forgets to give the upper
+ * halves back, and all SSE code that follows would run slower. */
+static inline void vf_done(void)
+{
+    _mm256_zeroupper();
 }
 
 #endif
