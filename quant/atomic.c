@@ -24,7 +24,8 @@
 
 static tsr_status failed(const struct tsr_atomic *file, const char *doing, struct tsr_error *error)
 {
-    return tsr_fail(error, TSR_IO, "%s: cannot %s: %s", file->path, doing, strerror(errno));
+    return tsr_fail(error, errno == ENOMEM ? TSR_MEMORY : TSR_IO, "%s: cannot %s: %s", file->path, doing,
+                    strerror(errno));
 }
 
 /* Opens the folder of `path`; *name is where the file's name begins. */
@@ -84,7 +85,9 @@ static tsr_status create(struct tsr_atomic *file, struct tsr_error *error)
         return tsr_fail(error, TSR_MEMORY, "%s: out of memory", file->path);
     for (unsigned number = 0; number < 1000; number++) {
         snprintf(file->temporary, room, "%s.tmp.%ld.%u", file->path, (long)getpid(), number);
-        file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        do
+            file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        while (file->fd < 0 && errno == EINTR);
         if (file->fd < 0 && errno == EEXIST)
             continue;
         if (file->fd < 0)
@@ -154,8 +157,10 @@ tsr_status tsr_atomic_write(struct tsr_atomic *file, const void *data, size_t by
         ssize_t done = write(file->fd, next, bytes < (1u << 30) ? bytes : (1u << 30));
         if (done < 0 && errno == EINTR)
             continue;
-        if (done < 0)
+        if (done <= 0) {
+            errno = done < 0 ? errno : ENOSPC; /* a file that takes no byte and says nothing */
             return failed(file, "write", error);
+        }
         next += done;
         bytes -= (size_t)done;
         file->written += (uint64_t)done;
@@ -163,21 +168,45 @@ tsr_status tsr_atomic_write(struct tsr_atomic *file, const void *data, size_t by
     return TSR_OK;
 }
 
+/* 0, or -1 with errno. */
+static int sync_to_disk(int fd)
+{
+    int code;
+
+    do
+        code = fsync(fd);
+    while (code != 0 && errno == EINTR);
+    return code;
+}
+
+/*
+ * The rename to disk. Some file systems cannot sync a folder, some folders may not be opened for it:
+ * the file itself is complete.
+ */
+static tsr_status sync_folder(const struct tsr_atomic *file, struct tsr_error *error)
+{
+    const char *name;
+    const int folder = open_folder(file->path, &name);
+    tsr_status status = TSR_OK;
+
+    if (folder < 0)
+        return TSR_OK;
+    if (sync_to_disk(folder) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)
+        status = failed(file, "write its folder to disk, though the file is complete", error);
+    close(folder);
+    return status;
+}
+
 tsr_status tsr_atomic_commit(struct tsr_atomic *file, struct tsr_error *error)
 {
     tsr_status status = TSR_OK;
     int fd = file->fd;
-    if (file->temporary && fsync(fd))
+    if (file->temporary && sync_to_disk(fd) != 0)
         status = failed(file, "write to disk", error);
     if (status == TSR_OK && file->temporary && rename(file->temporary, file->path))
         status = failed(file, "rename the temporary file to it", error);
     if (status == TSR_OK && file->temporary) {
-        const char *name;
-        int folder = open_folder(file->path, &name);
-        if (folder >= 0) {
-            fsync(folder); /* some file systems cannot: the file itself is complete */
-            close(folder);
-        }
+        status = sync_folder(file, error);
         free(file->temporary);
         file->temporary = NULL;
     }

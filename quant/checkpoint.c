@@ -94,7 +94,7 @@ static tsr_status open_shard(tsr_checkpoint *c, const char *name, struct tsr_err
         return out_of_memory(c, error);
     resolved = realpath(path, NULL);
     if (resolved == NULL) {
-        status = tsr_fail(error, TSR_IO, "%s: shard '%.64s' cannot be opened: %s", c->name, name,
+        status = tsr_fail(error, errno == ENOMEM ? TSR_MEMORY : TSR_IO, "%s: shard '%.64s' cannot be opened: %s", c->name, name,
                           strerror(errno));
     } else if (!is_inside(c->folder, resolved)) {
         status = tsr_fail(error, TSR_MALFORMED,
@@ -202,18 +202,13 @@ static tsr_status check_map(const tsr_checkpoint *c, json_t *map, struct tsr_err
 
 static tsr_status open_index(tsr_checkpoint *c, const char *path, struct tsr_error *error)
 {
-    char name[96], *text;
-    size_t bytes;
+    char name[96];
     json_t *root, *map;
-    tsr_status status = tsr_file_read(&text, &bytes, path, INDEX_MAX, error);
+    tsr_status status = tsr_json_read(&root, path, INDEX_MAX, error);
 
     if (status != TSR_OK)
         return status;
     tsr_short_name(name, path);
-    status = tsr_json_load(&root, text, bytes, name, error);
-    free(text);
-    if (status != TSR_OK)
-        return status;
     map = json_object_get(root, "weight_map");
     status = json_is_object(map)
                  ? open_shards(c, map, name, error)
@@ -275,7 +270,8 @@ static tsr_status open_folder(tsr_checkpoint *c, const char *folder, struct tsr_
 
     c->folder = realpath(folder, NULL);
     if (c->folder == NULL || stat(c->folder, &facts) != 0)
-        return tsr_fail(error, TSR_IO, "%s: cannot open: %s", c->name, strerror(errno));
+        return tsr_fail(error, errno == ENOMEM ? TSR_MEMORY : TSR_IO, "%s: cannot open: %s", c->name,
+                        strerror(errno));
     if (!S_ISDIR(facts.st_mode))
         return tsr_fail(
             error, TSR_UNSUPPORTED,

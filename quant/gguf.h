@@ -62,6 +62,7 @@ struct tsr_gguf_entry {
 
 struct tsr_gguf {
     char name[96];                  /* for messages */
+    int fd;                         /* of a mapped file, else -1 */
     char *header;                   /* [header_bytes], as it is in the file */
     size_t header_bytes;            /* = where the data begins */
     struct tsr_gguf_entry *entries; /* [entry_count] */

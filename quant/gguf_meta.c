@@ -10,7 +10,6 @@
 #include "gguf.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,13 +224,26 @@ static void append_word(struct line *line, const char *word)
     append(line, word, strlen(word));
 }
 
-/* jansson writes reals with a point in every locale. */
+/* A finite number with a point, whatever the locale's is. */
+static void append_real(struct line *line, double value, int digits)
+{
+    char text[48], exponent[24];
+    const char *at, *rest;
+
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    rest = text + strspn(text, "-0123456789");
+    append(line, text, (size_t)(rest - text));
+    append_word(line, *rest == 'e' ? "" : ".");
+    at = rest + strcspn(rest, "0123456789e");
+    if (*at == 'e')
+        snprintf(exponent, sizeof exponent, "e%ld", strtol(at + 1, NULL, 10));
+    append_word(line, *at == '\0' ? "0" : *at == 'e' ? exponent : at);
+}
+
 static void append_number(struct line *line, const char *at, uint32_t type)
 {
     struct number number = number_at(at, type);
     char text[40];
-    size_t bytes;
-    json_t *real;
 
     if (type == TSR_GGUF_BOOL) {
         append_word(line, number.natural ? "true" : "false");
@@ -245,14 +257,9 @@ static void append_number(struct line *line, const char *at, uint32_t type)
         append_word(line, text);
         return;
     }
-    real = json_real(number.real); /* NULL: not finite */
-    bytes = real == NULL
-                ? 0
-                : json_dumpb(real, text, sizeof text,
-                             JSON_ENCODE_ANY | JSON_REAL_PRECISION(type == TSR_GGUF_F32 ? 7 : 15));
-    json_decref(real);
-    append(line, text, bytes < sizeof text ? bytes : 0);
-    if (bytes == 0)
+    if (isfinite(number.real))
+        append_real(line, number.real, type == TSR_GGUF_F32 ? 7 : 15);
+    else
         append_word(line, isnan(number.real) ? "nan" : number.real > 0 ? "inf" : "-inf");
 }
 
@@ -337,33 +344,57 @@ static uint32_t crc_of(const void *data, size_t bytes)
 
 tsr_status tsr_gguf_verify_header(const struct tsr_gguf *file, struct tsr_error *error)
 {
-    if (crc_of(file->header, file->header_bytes) != file->crc[0])
-        return tsr_fail(error, TSR_CHECKSUM,
-                        "%s: the checksum of the header does not match: the file is damaged",
-                        file->name);
+    tsr_status status;
+
+    if (crc_of(file->header, file->header_bytes) == file->crc[0])
+        return TSR_OK;
+    status = tsr_gguf_whole(file, error); /* a cut file reads as zeros */
+    return status != TSR_OK
+               ? status
+               : tsr_fail(error, TSR_CHECKSUM,
+                          "%s: the checksum of the header does not match: the file is damaged",
+                          file->name);
+}
+
+/* What lies behind the last CRC. */
+static tsr_status verify_end(const tsr_gguf *file, struct tsr_error *error)
+{
+    const char *const end = file->data + file->data_bytes;
+
+    for (const char *at = (const char *)(file->crc + 1 + file->tensor_count); at < end; at++)
+        if (*at != 0)
+            return tsr_fail(error, TSR_CHECKSUM,
+                            "%s: the padding of '" TSR_GGUF_CRC "' is not zero: the file is damaged",
+                            file->name);
     return TSR_OK;
 }
 
-tsr_status tsr_gguf_verify(const tsr_gguf *file, struct tsr_error *error)
+tsr_status tsr_gguf_verify_part(const tsr_gguf *file, size_t part, struct tsr_error *error)
 {
-    const char *end = file->data + file->data_bytes;
-    tsr_status status = tsr_gguf_verify_header(file, error);
+    tsr_status status = TSR_OK, whole;
 
-    for (size_t i = 0; status == TSR_OK && i < file->tensor_count; i++) {
-        const struct tsr_tensor *tensor = &file->tensors[i];
-        size_t bytes = tsr_round_up(tensor->bytes, TSR_GGUF_ALIGNMENT);
+    if (part == 0)
+        status = tsr_gguf_verify_header(file, error);
+    else if (part > file->tensor_count)
+        status = verify_end(file, error);
+    else {
+        const struct tsr_tensor *const tensor = &file->tensors[part - 1];
 
-        if (crc_of(tensor->tile.data, bytes) != file->crc[1 + i])
+        if (crc_of(tensor->tile.data, tsr_round_up(tensor->bytes, TSR_GGUF_ALIGNMENT)) !=
+            file->crc[part])
             status = tsr_fail(error, TSR_CHECKSUM,
                               "%s: the checksum of tensor '%s' does not match: the file is damaged",
                               file->name, tensor->name);
     }
-    for (const char *at = (const char *)(file->crc + 1 + file->tensor_count);
-         status == TSR_OK && at < end; at++)
-        if (*at != 0)
-            status =
-                tsr_fail(error, TSR_CHECKSUM,
-                         "%s: the padding of '" TSR_GGUF_CRC "' is not zero: the file is damaged",
-                         file->name);
+    whole = tsr_gguf_whole(file, error); /* a cut file reads as zeros */
+    return whole != TSR_OK ? whole : status;
+}
+
+tsr_status tsr_gguf_verify(const tsr_gguf *file, struct tsr_error *error)
+{
+    tsr_status status = TSR_OK;
+
+    for (size_t part = 0; part < file->tensor_count + 2 && status == TSR_OK; part++)
+        status = tsr_gguf_verify_part(file, part, error);
     return status;
 }

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct reader {
     struct tsr_gguf *file;
@@ -205,10 +207,30 @@ static tsr_status check_crc_tensor(struct reader *r)
  * ------------------------------------------------------------------------------------------------
  */
 
+/* Reads the data to `to` in pieces of at most READ_PIECE bytes; between them the caller may stop
+ * it. */
+static tsr_status read_data(struct reader *r, const struct tsr_load_options *options, char *to)
+{
+    enum { READ_PIECE = 1 << 20 };
+    const size_t total = r->file->data_bytes;
+    tsr_status status = TSR_OK;
+
+    for (size_t done = 0, piece = 0; status == TSR_OK; done += piece) {
+        if (options->progress != NULL && options->progress(options->data, done, total) != 0)
+            return FAIL(r, TSR_INTERRUPTED, "%s: loading was cancelled", r->in.name);
+        if (done == total)
+            break;
+        piece = total - done < READ_PIECE ? total - done : READ_PIECE;
+        status = tsr_input_read(&r->in, r->file->header_bytes + done, to + done, piece, r->error);
+    }
+    return status;
+}
+
 /* Maps the file, or reads its data into memory (on huge pages if asked). Sets base and data. */
-static tsr_status load(struct reader *r, enum tsr_load how)
+static tsr_status load(struct reader *r, const struct tsr_load_options *options)
 {
     struct tsr_gguf *file = r->file;
+    const enum tsr_load how = options->load;
     size_t bytes = how == TSR_LOAD_MAP ? file->header_bytes + file->data_bytes : file->data_bytes;
     size_t skip = how == TSR_LOAD_MAP ? file->header_bytes : 0;
     void *base = how == TSR_LOAD_MAP ? mmap(NULL, bytes, PROT_READ, MAP_SHARED, r->in.fd, 0)
@@ -226,14 +248,17 @@ static tsr_status load(struct reader *r, enum tsr_load how)
         (const uint32_t *)(const void *)(file->data + r->infos.list[r->infos.count - 1].offset);
     for (size_t i = 0; i < file->tensor_count; i++)
         file->tensors[i].tile.data = file->data + r->infos.list[i].offset;
-    if (how == TSR_LOAD_MAP)
+    if (how == TSR_LOAD_MAP) {
+        file->fd = r->in.fd;
+        r->in.fd = -1;
         return TSR_OK;
+    }
     if (how == TSR_LOAD_HUGE)
         madvise(base, bytes, MADV_HUGEPAGE); /* a wish: without it the pages are small */
-    return tsr_input_read(&r->in, file->header_bytes, base, bytes, r->error);
+    return read_data(r, options, base);
 }
 
-static tsr_status read_all(struct reader *r, enum tsr_load how)
+static tsr_status read_all(struct reader *r, const struct tsr_load_options *options)
 {
     static tsr_status (*const steps[])(struct reader *) = {
         make_tensors,
@@ -245,22 +270,27 @@ static tsr_status read_all(struct reader *r, enum tsr_load how)
 
     for (size_t i = 0; status == TSR_OK && i < sizeof steps / sizeof steps[0]; i++)
         status = steps[i](r);
-    return status == TSR_OK ? load(r, how) : status;
+    return status == TSR_OK ? load(r, options) : status;
 }
 
-tsr_status tsr_gguf_open(tsr_gguf **file, const char *path, enum tsr_load how, int verify,
+tsr_status tsr_gguf_open(tsr_gguf **file, const char *path, const struct tsr_load_options *options,
                          struct tsr_error *error)
 {
+    static const struct tsr_load_options plain;
     struct reader r = {.error = error};
     tsr_status status = tsr_input_open(&r.in, AT_FDCWD, path, error);
 
     if (status != TSR_OK)
         return status;
     r.file = calloc(1, sizeof *r.file);
-    if (r.file != NULL)
+    if (r.file != NULL) {
         memcpy(r.file->name, r.in.name, sizeof r.in.name);
-    status = r.file == NULL ? out_of_memory(&r) : read_all(&r, how);
-    if (status == TSR_OK && verify)
+        r.file->fd = -1;
+    }
+    if (options == NULL)
+        options = &plain;
+    status = r.file == NULL ? out_of_memory(&r) : read_all(&r, options);
+    if (status == TSR_OK && options->verify)
         status = tsr_gguf_verify(r.file, error);
     else if (status == TSR_OK)
         status = tsr_gguf_verify_header(r.file, error);
@@ -273,10 +303,39 @@ tsr_status tsr_gguf_open(tsr_gguf **file, const char *path, enum tsr_load how, i
     return status;
 }
 
+tsr_status tsr_gguf_whole(const tsr_gguf *file, struct tsr_error *error)
+{
+    struct stat facts;
+
+    if (file->fd < 0 || (fstat(file->fd, &facts) == 0 && (size_t)facts.st_size >= file->base_bytes))
+        return TSR_OK;
+    return tsr_fail(
+        error, TSR_IO,
+        "%s: the file was cut while in use: restore it and run again, or load a copy with "
+        "--load read",
+        file->name);
+}
+
+tsr_status tsr_gguf_copy(const tsr_gguf *file, const struct tsr_tensor *tensor, size_t at,
+                         size_t bytes, void *to, struct tsr_error *error)
+{
+    const char *const from = (const char *)tensor->tile.data + at;
+    struct tsr_input in = {.fd = file->fd};
+
+    if (file->fd < 0) {
+        memcpy(to, from, bytes);
+        return TSR_OK;
+    }
+    memcpy(in.name, file->name, sizeof in.name);
+    return tsr_input_read(&in, file->header_bytes + (size_t)(from - file->data), to, bytes, error);
+}
+
 void tsr_gguf_close(tsr_gguf *file)
 {
     if (file == NULL)
         return;
+    if (file->fd >= 0)
+        close(file->fd);
     if (file->base != NULL)
         munmap(file->base, file->base_bytes);
     free(file->header);

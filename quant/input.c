@@ -33,9 +33,12 @@ tsr_status tsr_input_open(struct tsr_input *in, int at, const char *path, struct
     struct stat facts = {0};
 
     tsr_short_name(in->name, path);
-    in->fd = openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    do
+        in->fd = openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    while (in->fd < 0 && errno == EINTR);
     if (in->fd < 0)
-        return tsr_fail(error, TSR_IO, "%s: cannot open: %s", in->name, strerror(errno));
+        return tsr_fail(error, errno == ENOMEM ? TSR_MEMORY : TSR_IO, "%s: cannot open: %s", in->name,
+                        strerror(errno));
     if (fstat(in->fd, &facts) == 0 && S_ISREG(facts.st_mode)) {
         in->size = (uint64_t)facts.st_size;
         return TSR_OK;

@@ -8,15 +8,21 @@
 
 #include <jansson.h>
 
-enum { TSR_JSON_DEPTH = 128 };
+enum {
+    TSR_JSON_DEPTH = 128,
+    TSR_JSON_VALUES = 4 << 20 /* some 60 bytes each once parsed; 262k tokens with merges: 1.8 M */
+};
 
 /*
  * Parses `bytes` bytes of JSON whose root must be an object; `name` is the file, for messages.
- * Duplicate keys, bad UTF-8 and nesting deeper than 128 are refused: TSR_MALFORMED. The caller
- * drops *root by json_decref.
+ * Duplicate keys, bad UTF-8, nesting deeper than 128 and more than 4 million values are refused:
+ * TSR_MALFORMED, *root NULL. The caller drops *root by json_decref.
  */
 tsr_status tsr_json_load(json_t **root, const char *text, size_t bytes, const char *name,
                          struct tsr_error *error);
+
+/* The same of a file of at most `limit` bytes. */
+tsr_status tsr_json_read(json_t **root, const char *path, size_t limit, struct tsr_error *error);
 
 /* A JSON integer in 0..INT64_MAX as *value; 0 if `number` is anything else (a real like 1e3 too).
  */

@@ -86,18 +86,32 @@ struct tsr_tensor {
 
 typedef struct tsr_gguf tsr_gguf;
 
+struct tsr_load_options {
+    enum tsr_load load;
+    int verify; /* check every checksum now */
+    /*
+     * With TSR_LOAD_READ and TSR_LOAD_HUGE: called before the data is read and after each MiB of
+     * it, the last included, with the bytes read so far and all there are. Non-zero stops
+     * (TSR_INTERRUPTED). May be NULL.
+     */
+    int (*progress)(void *data, size_t done, size_t total);
+    void *data;
+};
+
 /*
  * Opens a GGUF v3 file: reads and checks the header, maps (or reads) the data. The tensors stay
- * valid until tsr_gguf_close. `verify`: also check every CRC now. Errors: TSR_IO, TSR_MALFORMED,
- * TSR_UNSUPPORTED (other version, layout or tensor type), TSR_MEMORY, TSR_CHECKSUM. The header's
- * own CRC is always checked.
+ * valid until tsr_gguf_close. options NULL: mapped, nothing verified. Errors: TSR_IO, TSR_MALFORMED,
+ * TSR_UNSUPPORTED (other version, layout or tensor type), TSR_MEMORY, TSR_CHECKSUM, TSR_INTERRUPTED.
+ * The header's own CRC is always checked.
  */
-TSR_API tsr_status tsr_gguf_open(tsr_gguf **file, const char *path, enum tsr_load load, int verify,
-                                 struct tsr_error *error);
+TSR_API tsr_status tsr_gguf_open(tsr_gguf **file, const char *path,
+                                 const struct tsr_load_options *options, struct tsr_error *error);
 TSR_API void tsr_gguf_close(tsr_gguf *file); /* NULL allowed */
 
-/* Checks the CRC of the header and of each tensor: TSR_CHECKSUM names the tensor. */
+/* Checks the CRC of the header and of each tensor: TSR_CHECKSUM names the tensor. In parts, for whoever shows
+ * progress: part 0 is the header, part 1 + i tensor i, and the last, 1 + the number of tensors, the end. */
 TSR_API tsr_status tsr_gguf_verify(const tsr_gguf *file, struct tsr_error *error);
+TSR_API tsr_status tsr_gguf_verify_part(const tsr_gguf *file, size_t part, struct tsr_error *error);
 
 TSR_API size_t tsr_gguf_tensor_count(const tsr_gguf *file);
 TSR_API const struct tsr_tensor *tsr_gguf_tensor_at(const tsr_gguf *file, size_t index);
@@ -126,8 +140,20 @@ TSR_API tsr_status tsr_gguf_numbers(const tsr_gguf *file, const char *key, enum 
 TSR_API int tsr_gguf_entry(const tsr_gguf *file, size_t index, const char **key, char *value,
                            size_t value_size);
 
-/* Bytes mapped, and the address range [*base, *base + *bytes) of the data (for a SIGBUS handler).
+/*
+ * TSR_IO if a mapped file has been cut since it was opened. Reading behind its new end raises SIGBUS, or, in the
+ * last page that is left, gives zeros: so whoever gives out a result asks first.
  */
+TSR_API tsr_status tsr_gguf_whole(const tsr_gguf *file, struct tsr_error *error);
+
+/*
+ * Copies bytes [at, at + bytes) of a tensor's data. Those of a mapped file are read, not touched in the map: a
+ * file that is cut is TSR_IO here.
+ */
+TSR_API tsr_status tsr_gguf_copy(const tsr_gguf *file, const struct tsr_tensor *tensor, size_t at,
+                                 size_t bytes, void *to, struct tsr_error *error);
+
+/* The address range [*base, *base + *bytes) of what is mapped or was read. */
 TSR_API void tsr_gguf_range(const tsr_gguf *file, const void **base, size_t *bytes);
 
 /* The writer. Order of calls: new, set_* and declare in any order, begin, data of each declared
