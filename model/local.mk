@@ -14,7 +14,7 @@ libtsr_text_la_SOURCES = model/text/text.h model/text/tokenizer.h model/text/utf
 	model/text/template.c
 libtsr_text_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
 
-libtsr_picture_la_SOURCES = model/picture/picture.h model/picture/codec.h model/picture/picture.c \
-	model/picture/png_read.c model/picture/jpeg_read.c model/picture/png_write.c model/picture/resize.c \
-	model/picture/prepare.c
+libtsr_picture_la_SOURCES = model/picture/picture.h model/picture/codec.h model/picture/png_memory.h model/picture/picture.c \
+	model/picture/png_read.c model/picture/jpeg_read.c model/picture/read.c model/picture/png_write.c \
+	model/picture/resize.c model/picture/prepare.c
 libtsr_picture_la_CFLAGS = $(AM_CFLAGS) $(PNG_CFLAGS) $(JPEG_CFLAGS)

@@ -28,13 +28,11 @@ extern "C" {
 
 typedef struct tsr_model tsr_model;
 
-struct tsr_model_options {
-    enum tsr_load load;
-    int verify; /* check every checksum at load */
-};
-
-/* Opens a GGUF file made by tsr_convert; options may be NULL. The caller closes it after its contexts. */
-TSR_API tsr_status tsr_model_open(tsr_model **model, const char *path, const struct tsr_model_options *options,
+/*
+ * Opens a GGUF file made by tsr_convert; options as for tsr_gguf_open, may be NULL. The caller closes it. Contexts that are open then go
+ * on: each holds the model, and the last of them to be freed unmaps it.
+ */
+TSR_API tsr_status tsr_model_open(tsr_model **model, const char *path, const struct tsr_load_options *options,
                                   struct tsr_error *error);
 TSR_API void tsr_model_close(tsr_model *model); /* NULL allowed */
 TSR_API const tsr_gguf *tsr_model_file(const tsr_model *model);
@@ -65,8 +63,9 @@ struct tsr_settings {
     float guidance;          /* pictures; negative: the model's default (Janus: 5) */
     size_t tokens_max;       /* of one text reply, 0: the model's default (512) */
     unsigned count;          /* pictures drawn at once, 0 = 1; picture i uses seed + i */
-    uint32_t cache_format;   /* TSR_F16 or TSR_F32; ~0u: F32 for models with f32 weights, else F16 */
+    uint32_t cache_format;   /* TSR_F16, TSR_T8 or TSR_F32; ~0u: F32 for models with f32 weights, else F16 */
     uint32_t tiers;          /* bits of enum tsr_tier, 0: all that can run and are not slow */
+    struct tsr_profile *profile; /* NULL, or the caller's: the time and work of each operator are added to it */
     unsigned wants;          /* enum tsr_want_bits this context will ask for (sizes buffers), 0: all the model can */
 };
 
@@ -212,8 +211,10 @@ struct tsr_convert_report {
 struct tsr_convert_options {
     uint32_t format;                 /* of matrices */
     uint32_t part_format[TSR_PARTS]; /* ~0u: as `format`, or the family's rule for the part */
-    /* Called after each tensor; return non-zero to stop (TSR_INTERRUPTED). May be NULL. */
-    int (*report)(void *data, const struct tsr_convert_report *report);
+    /* Called after each tensor. May be NULL. */
+    void (*report)(void *data, const struct tsr_convert_report *report);
+    /* Asked many times a second; non-zero stops (TSR_INTERRUPTED). May be NULL. */
+    int (*stop)(void *data);
     void *data;
 };
 

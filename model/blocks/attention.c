@@ -11,49 +11,64 @@
 #include <math.h>
 #include <string.h>
 
+enum { UNITS_A_THREAD = 4 }; /* enough for threads to finish together */
+
 /* ---- cache ----------------------------------------------------------------------------------- */
 
-static size_t element_bytes(const struct tsr_cache *c)
+static struct tsr_kv kv_of(const struct tsr_cache *c)
 {
-    return c->format == TSR_F16 ? 2 : 4;
+    return (struct tsr_kv){
+        .format = c->format, .capacity = c->capacity, .heads = c->heads, .d = c->d};
 }
 
-/* Bytes of one slot's keys, or values, in one layer. */
-static size_t half_bytes(const struct tsr_cache *c)
+/* Bytes of one slot's keys, or values, in one layer, to whole lines. */
+static size_t key_bytes(const struct tsr_cache *c)
 {
-    return c->heads * c->capacity * c->d * element_bytes(c);
+    const struct tsr_kv kv = kv_of(c);
+
+    return tsr_round_up(c->heads * tsr_kv_k_bytes(&kv), TSR_LINE_BYTES);
+}
+
+static size_t slot_bytes(const struct tsr_cache *c)
+{
+    const struct tsr_kv kv = kv_of(c);
+
+    return key_bytes(c) + tsr_round_up(c->heads * tsr_kv_v_bytes(&kv), TSR_LINE_BYTES);
 }
 
 size_t tsr_cache_bytes(const struct tsr_cache *c)
 {
-    const size_t factors[] = {c->capacity, c->d, c->heads, c->layers, c->slots, 2};
-    size_t bytes = element_bytes(c);
+    /* no format takes more than 4 bytes for an element of a head padded to blocks, and a line more */
+    const size_t factors[] = {c->capacity, c->d + TSR_BLOCK, c->heads + 1, c->layers, c->slots};
+    size_t bytes = 2 * sizeof(float) * TSR_PANEL;
 
     for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
         if (__builtin_mul_overflow(bytes, factors[i], &bytes) || bytes > SIZE_MAX / 4)
             return SIZE_MAX / 2;
-    return bytes;
+    return c->layers * c->slots * slot_bytes(c);
 }
 
 static uint8_t *keys(const struct tsr_cache *c, size_t layer, size_t slot)
 {
-    return c->base + (layer * c->slots + slot) * 2 * half_bytes(c);
+    return c->base + (layer * c->slots + slot) * slot_bytes(c);
 }
 
 static uint8_t *values(const struct tsr_cache *c, size_t layer, size_t slot)
 {
-    return keys(c, layer, slot) + half_bytes(c);
+    return keys(c, layer, slot) + key_bytes(c);
 }
 
 void tsr_cache_copy(const struct tsr_cache *c, size_t from, size_t to, size_t positions)
 {
-    const size_t head = c->capacity * c->d * element_bytes(c);
-    const size_t used = tsr_round_up(positions, TSR_PANEL) * c->d * element_bytes(c);
+    const struct tsr_kv kv = kv_of(c);
+    const size_t k = tsr_kv_k_bytes(&kv), v = tsr_kv_v_bytes(&kv);
+    const size_t panel = tsr_panel_bytes(c->format, c->d), row = tsr_kv_row_bytes(&kv);
 
     for (size_t layer = 0; layer < c->layers; layer++)
         for (size_t h = 0; h < c->heads; h++) {
-            memcpy(keys(c, layer, to) + h * head, keys(c, layer, from) + h * head, used);
-            memcpy(values(c, layer, to) + h * head, values(c, layer, from) + h * head, used);
+            memcpy(keys(c, layer, to) + h * k, keys(c, layer, from) + h * k,
+                   tsr_ceil_div(positions, TSR_PANEL) * panel);
+            memcpy(values(c, layer, to) + h * v, values(c, layer, from) + h * v, positions * row);
         }
 }
 
@@ -111,18 +126,44 @@ void tsr_batch_prepare(struct tsr_exec *e, struct tsr_batch *b, const float *inv
 static struct tsr_kv batch_kv(struct tsr_exec *e, const struct tsr_batch *b, size_t layer)
 {
     const struct tsr_cache *c = b->cache;
+    struct tsr_kv kv = kv_of(c);
 
     if (tsr_live(e))
         for (size_t i = 0; i < b->count; i++) {
             b->k[i] = keys(c, layer, b->slots[i]);
             b->v[i] = values(c, layer, b->slots[i]);
         }
-    return (struct tsr_kv){.k = b->k,
-                           .v = b->v,
-                           .format = c->format,
-                           .capacity = c->capacity,
-                           .heads = c->heads,
-                           .d = c->d};
+    kv.k = b->k;
+    kv.v = b->v;
+    return kv;
+}
+
+/* Queries over the cache. Where single tokens leave threads without work (one kv head is one unit),
+ * the chunks of their keys are handed out one by one. */
+static void cached_attention(struct tsr_exec *e, struct tsr_attention a)
+{
+    const size_t mark = tsr_mark(e), m = a.batch * a.rows, d = a.kv.d;
+    const size_t most = a.rows == 1 ? tsr_ceil_div(a.kv.capacity, TSR_KEY_CHUNK) : 0;
+    int32_t limit = 0;
+
+    a.triples = tsr_floats(e, m * a.heads, most * (d + 2));
+    if (tsr_live(e))
+        for (size_t i = 0; i < m && most > 0; i++)
+            limit = a.limits[i] > limit ? a.limits[i] : limit;
+    if (e->pool != NULL && tsr_attention_units(&a) < UNITS_A_THREAD * tsr_pool_threads(e->pool))
+        a.parts = tsr_ceil_div((size_t)limit, TSR_KEY_CHUNK);
+    a.parts = a.parts > 1 ? a.parts : 0;
+    tsr_do_attention(e, &a);
+    if (a.parts > 0)
+        tsr_do_attention_merge(e, &(struct tsr_attention_merge){.triples = a.triples,
+                                                                .out = a.out,
+                                                                .ldo = a.ldo,
+                                                                .limits = a.limits,
+                                                                .m = m,
+                                                                .heads = a.heads,
+                                                                .parts = a.parts,
+                                                                .d = d});
+    tsr_release(e, mark);
 }
 
 static void rope(struct tsr_exec *e, const struct tsr_batch *b, float *x, size_t heads)
@@ -138,15 +179,15 @@ static void rope(struct tsr_exec *e, const struct tsr_batch *b, float *x, size_t
                                       .d = d});
 }
 
-/* out = attention of the normed rows in h; stores their keys and values. */
+/* out = attention of norm(x); stores its keys and values. */
 static void self_attention(struct tsr_exec *e, const struct tsr_llama_shape *s,
                            const struct tsr_llama_layer *w, const struct tsr_batch *b, size_t layer,
-                           const float *h, float *out)
+                           const float *x, float *out)
 {
     const size_t m = b->count * b->rows, ldq = s->heads * s->d, ldk = s->kv_heads * s->d;
     const size_t mark = tsr_mark(e);
     const struct tsr_kv kv = batch_kv(e, b, layer);
-    struct tsr_input in = tsr_input(h, m, s->width);
+    struct tsr_input in = tsr_input_rmsnorm(x, m, s->width, &w->attn_norm, s->eps);
     float *q = tsr_floats(e, m, ldq);   /* [m, heads * d] */
     float *k = tsr_floats(e, m, ldk);   /* [m, kv_heads * d] */
     float *v = tsr_floats(e, m, ldk);   /* [m, kv_heads * d] */
@@ -165,35 +206,33 @@ static void self_attention(struct tsr_exec *e, const struct tsr_llama_shape *s,
                                               .start = b->start,
                                               .batch = b->count,
                                               .rows = b->rows});
-    tsr_do_attention(e, &(struct tsr_attention){.q = q,
-                                                .ldq = ldq,
-                                                .out = mix,
-                                                .ldo = ldq,
-                                                .kv = kv,
-                                                .limits = b->limits,
-                                                .batch = b->count,
-                                                .rows = b->rows,
-                                                .heads = s->heads,
-                                                .scale = (float)(1 / sqrt((double)s->d))});
+    cached_attention(e, (struct tsr_attention){.q = q,
+                                               .ldq = ldq,
+                                               .out = mix,
+                                               .ldo = ldq,
+                                               .kv = kv,
+                                               .limits = b->limits,
+                                               .batch = b->count,
+                                               .rows = b->rows,
+                                               .heads = s->heads,
+                                               .scale = (float)(1 / sqrt((double)s->d))});
     tsr_linear_once(e, mix, m, &w->o, out);
     tsr_release(e, mark);
 }
 
-/* out = down(silu(gate(h)) * up(h)). */
+/* out = down(silu(gate(h)) * up(h)), h = norm(x). */
 static void swiglu(struct tsr_exec *e, const struct tsr_llama_shape *s,
-                   const struct tsr_llama_layer *w, size_t m, const float *h, float *out)
+                   const struct tsr_llama_layer *w, size_t m, const float *x, float *out)
 {
     const size_t mark = tsr_mark(e), f = s->hidden;
-    struct tsr_input in = tsr_input(h, m, s->width);
+    struct tsr_input in = tsr_input_rmsnorm(x, m, s->width, &w->ffn_norm, s->eps);
     float *gate = tsr_floats(e, m, f); /* [m, hidden] */
     float *up = tsr_floats(e, m, f);   /* [m, hidden] */
 
     tsr_linear(e, &in, &w->gate, gate);
     tsr_linear(e, &in, &w->up, up);
-    tsr_do_silu_mul(
-        e, &(struct tsr_rows2){
-               .a = gate, .lda = f, .b = up, .ldb = f, .y = gate, .ldy = f, .m = m, .k = f});
-    tsr_linear_once(e, gate, m, &w->down, out);
+    in = tsr_input_silu_mul(gate, up, m, f);
+    tsr_linear(e, &in, &w->down, out);
     tsr_release(e, mark);
 }
 
@@ -202,14 +241,11 @@ void tsr_llama_layer(struct tsr_exec *e, const struct tsr_llama_shape *s,
                      float *x)
 {
     const size_t m = b->count * b->rows, mark = tsr_mark(e);
-    float *h = tsr_floats(e, m, s->width);   /* [m, width] */
     float *out = tsr_floats(e, m, s->width); /* [m, width] */
 
-    tsr_rmsnorm(e, x, m, s->width, &w->attn_norm, s->eps, h);
-    self_attention(e, s, w, b, layer, h, out);
+    self_attention(e, s, w, b, layer, x, out);
     tsr_accumulate(e, x, out, m, s->width);
-    tsr_rmsnorm(e, x, m, s->width, &w->ffn_norm, s->eps, h);
-    swiglu(e, s, w, m, h, out);
+    swiglu(e, s, w, m, x, out);
     tsr_accumulate(e, x, out, m, s->width);
     tsr_release(e, mark);
 }
@@ -259,23 +295,21 @@ void tsr_vit_layer(struct tsr_exec *e, const struct tsr_vit_layer *w, size_t m, 
                    float eps, float *x)
 {
     const size_t mark = tsr_mark(e), width = w->q.w.n;
-    struct tsr_input in;
-    float *h = tsr_floats(e, m, width); /* [m, width], as all below */
+    struct tsr_input in = tsr_input_layernorm(x, m, width, &w->norm1, eps);
+    float *out = tsr_floats(e, m, width); /* [m, width], as all below */
     float *q = tsr_floats(e, m, width);
     float *k = tsr_floats(e, m, width);
     float *v = tsr_floats(e, m, width);
     float *mix = tsr_floats(e, m, width);
 
-    tsr_layernorm(e, x, m, width, &w->norm1, eps, h);
-    in = tsr_input(h, m, width);
     tsr_linear(e, &in, &w->q, q);
     tsr_linear(e, &in, &w->k, k);
     tsr_linear(e, &in, &w->v, v);
     tsr_full_attention(e, q, k, v, m, heads, width / heads, mix);
-    tsr_linear_once(e, mix, m, &w->o, h);
-    tsr_accumulate(e, x, h, m, width);
-    tsr_layernorm(e, x, m, width, &w->norm2, eps, h);
-    tsr_gelu_mlp(e, h, m, &w->fc1, &w->fc2, mix);
-    tsr_accumulate(e, x, mix, m, width);
+    tsr_linear_once(e, mix, m, &w->o, out);
+    tsr_accumulate(e, x, out, m, width);
+    in = tsr_input_layernorm(x, m, width, &w->norm2, eps);
+    tsr_gelu_mlp(e, in, &w->fc1, &w->fc2, out);
+    tsr_accumulate(e, x, out, m, width);
     tsr_release(e, mark);
 }

@@ -23,18 +23,33 @@ struct tsr_scale {
     const float *weight, *bias;
 };
 
-/* Rows that enter one or more linear layers; quantized once, when the first layer asks for it. */
+/* What rows are made of. */
+enum tsr_from { TSR_FROM_ROWS, TSR_FROM_RMSNORM, TSR_FROM_LAYERNORM, TSR_FROM_SILU_MUL };
+
+/*
+ * Rows that enter one or more linear layers. They are made when the first layer asks, once, in the
+ * form it asks for: codes of a norm or of silu_mul come from one operator, and no f32 rows exist
+ * then. What they are made of must not change before.
+ */
 struct tsr_input {
-    const float *x; /* [m, k] */
+    enum tsr_from from;
+    struct tsr_norm norm; /* TSR_FROM_RMSNORM, TSR_FROM_LAYERNORM; y NULL: memory is taken for it */
+    struct tsr_rows2 pair; /* TSR_FROM_SILU_MUL */
+    const float *x;        /* [m, k]; NULL: not made yet */
     size_t ldx, m, k;
-    int coded;
+    int coded; /* q is made */
     struct tsr_q8 q;
 };
 
-static inline struct tsr_input tsr_input(const float *x, size_t m, size_t k)
-{
-    return (struct tsr_input){.x = x, .ldx = k, .m = m, .k = k};
-}
+/* Rows as they are. */
+struct tsr_input tsr_input(const float *x, size_t m, size_t k);
+/* rmsnorm and layernorm of x. */
+struct tsr_input tsr_input_rmsnorm(const float *x, size_t m, size_t k, const struct tsr_scale *s,
+                                   float eps);
+struct tsr_input tsr_input_layernorm(const float *x, size_t m, size_t k, const struct tsr_scale *s,
+                                     float eps);
+/* silu(a) * b; f32 rows, if asked for, take the place of a. */
+struct tsr_input tsr_input_silu_mul(float *a, const float *b, size_t m, size_t k);
 
 /* y = x W^T + bias, by the operator of W's format. */
 void tsr_linear(struct tsr_exec *e, struct tsr_input *in, const struct tsr_linear *l,
@@ -44,15 +59,9 @@ void tsr_linear(struct tsr_exec *e, struct tsr_input *in, const struct tsr_linea
 void tsr_linear_once(struct tsr_exec *e, const float *x /* [m, k] */, size_t m,
                      const struct tsr_linear *l, float *y /* [m, n] */);
 
-/* y = second(gelu_erf(first(x))). */
-void tsr_gelu_mlp(struct tsr_exec *e, const float *x /* [m, k] */, size_t m,
-                  const struct tsr_linear *first, const struct tsr_linear *second,
-                  float *y /* [m, n] */);
-
-void tsr_rmsnorm(struct tsr_exec *e, const float *x, size_t m, size_t k, const struct tsr_scale *s,
-                 float eps, float *y /* [m, k] */);
-void tsr_layernorm(struct tsr_exec *e, const float *x, size_t m, size_t k,
-                   const struct tsr_scale *s, float eps, float *y /* [m, k] */);
+/* y = second(gelu_erf(first(in))). */
+void tsr_gelu_mlp(struct tsr_exec *e, struct tsr_input in, const struct tsr_linear *first,
+                  const struct tsr_linear *second, float *y /* [m, n] */);
 
 /* x += y. */
 void tsr_accumulate(struct tsr_exec *e, float *x /* [m, k] */, const float *y, size_t m, size_t k);
@@ -62,7 +71,7 @@ void tsr_accumulate(struct tsr_exec *e, float *x /* [m, k] */, const float *y, s
 /* Keys and values of `slots` sequences in all layers. */
 struct tsr_cache {
     uint8_t *base;
-    uint32_t format; /* TSR_F16 or TSR_F32 */
+    uint32_t format; /* TSR_F32, TSR_F16 or TSR_T8: struct tsr_kv */
     size_t layers, slots, capacity, heads, d;
 };
 
@@ -133,11 +142,16 @@ struct tsr_conv {
     size_t size, cin;
 };
 
-/* Room for three maps of the largest size of a pass; x holds the current one, [h, w, c]. */
+/* The current map in x, [h, w, c], and room to work in. */
 struct tsr_maps {
-    float *x, *a, *b;
+    float *x; /* as many floats as the largest map */
+    float *a; /* tsr_work_floats() of each map that comes to pass */
     size_t h, w, c;
 };
+
+/* Floats of room that blocks need beside a map of at most c channels; `changes`: one of them
+ * changes the channels at this size. */
+size_t tsr_work_floats(size_t h, size_t w, size_t c, int changes);
 
 enum { TSR_VQ_GROUPS = 32 }; /* of every GroupNorm */
 

@@ -1,5 +1,5 @@
 /*
- * exec.c: the stack of memory of a forward pass (exec.h).
+ * exec.c: the stack of memory of a forward pass, and its profile (exec.h).
  *
  * A dry stack has no memory: addresses count up from 64 and are never followed. A plan too large
  * for the address space sticks at the largest size instead of wrapping, so that the check against
@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { ALIGN = 64 };
 
@@ -31,6 +32,23 @@ void *tsr_take(struct tsr_exec *e, size_t rows, size_t columns, size_t size)
         return (void *)(uintptr_t)(ALIGN + at);
     assert(e->used <= e->bytes);
     return e->base + at;
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void tsr_do_profiled(struct tsr_exec *e, enum tsr_op op, const void *args, tsr_kernel *kernel,
+                     size_t units)
+{
+    const double start = now();
+
+    tsr_pool_run(e->pool, kernel, args, units);
+    tsr_profile_add(e->profile, op, args, now() - start);
 }
 
 /* calloc gives large blocks as untouched pages, so what a job does not reach costs nothing. */

@@ -20,8 +20,13 @@ struct tsr_exec {
     uint8_t *base; /* the stack, 64-byte aligned; NULL when dry */
     size_t bytes;  /* its size */
     size_t used, peak;
-    const atomic_int *cancel; /* may be NULL */
+    const atomic_int *cancel;    /* may be NULL */
+    struct tsr_profile *profile; /* NULL: nobody measures */
 };
+
+/* Runs an operator and adds its time and work to the profile. */
+void tsr_do_profiled(struct tsr_exec *e, enum tsr_op op, const void *args, tsr_kernel *kernel,
+                     size_t units);
 
 /* Whether operators run: not dry, not cancelled. */
 static inline int tsr_live(const struct tsr_exec *e)
@@ -56,8 +61,12 @@ void tsr_block_free(void *block); /* NULL allowed */
 #define OP(name, args_)                                                                            \
     static inline void tsr_do_##name(struct tsr_exec *e, const struct tsr_##args_ *args)           \
     {                                                                                              \
-        if (tsr_live(e))                                                                           \
+        if (!tsr_live(e))                                                                          \
+            return;                                                                                \
+        if (e->profile == NULL)                                                                    \
             tsr_run_##name(e->pool, &e->kernels, args);                                            \
+        else                                                                                       \
+            tsr_do_profiled(e, TSR_OP_##name, args, e->kernels.name, tsr_##args_##_units(args));   \
     }
 #include "kernels.def"
 

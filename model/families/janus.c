@@ -49,6 +49,7 @@ static const struct tsr_field fields[] = {
     {F32, AT(theta), "rope.freq_base",
      "text_config.rope_parameters.rope_theta|text_config.rope_theta", "language_config.rope_theta",
      1, 1e9, 10000, NULL},
+    {MUST, 0, NULL, "quantization_config", "quantization_config", 0, 0, 0, ""},
     {MUST, 0, NULL, TEXT("hidden_act"), 0, 0, 0, "silu"},
     {MUST, 0, NULL, TEXT("attention_bias"), 0, 0, 0, "false"},
     {MUST, 0, NULL, TEXT("mlp_bias"), 0, 0, 0, "false"},
@@ -424,7 +425,9 @@ static void picture_head(struct tsr_exec *e, const struct tsr_net *net, const fl
                          float *y)
 {
     const struct janus *w = net->weights;
-    tsr_gelu_mlp(e, h, m, &w->draw1, &w->draw2, y); /* [m, width] -> [m, width] -> [m, codebook] */
+    const struct tsr_input in = tsr_input(h, m, w->draw1.w.k);
+
+    tsr_gelu_mlp(e, in, &w->draw1, &w->draw2, y); /* [m, width] -> [m, width] -> [m, codebook] */
 }
 
 static void embed_codes(struct tsr_exec *e, const struct tsr_net *net, const int32_t *codes,
@@ -435,7 +438,8 @@ static void embed_codes(struct tsr_exec *e, const struct tsr_net *net, const int
     float *rows = tsr_floats(e, count, w->code_embed.k); /* [count, code_width] */
 
     gather(e, &w->code_embed, codes, count, rows);
-    tsr_gelu_mlp(e, rows, count, &w->code1, &w->code2, y); /* -> [count, width] */
+    tsr_gelu_mlp(e, tsr_input(rows, count, w->code_embed.k), &w->code1, &w->code2,
+                 y); /* -> [count, width] */
     tsr_release(e, mark);
 }
 
@@ -452,8 +456,8 @@ static void see(struct tsr_exec *e, const struct tsr_net *net, const float *patc
     tsr_accumulate(e, x, w->positions, m, width);
     for (size_t i = 0; i < c->see_layers; i++)
         tsr_vit_layer(e, &w->see[i], m, c->see_heads, c->see_eps, x);
-    tsr_layernorm(e, x, m, width, &w->see_norm, c->see_eps, x);
-    tsr_gelu_mlp(e, x, m, &w->align1, &w->align2, y); /* -> [m, width] */
+    tsr_gelu_mlp(e, tsr_input_layernorm(x, m, width, &w->see_norm, c->see_eps), &w->align1,
+                 &w->align2, y); /* -> [m, width] */
     tsr_release(e, mark);
 }
 

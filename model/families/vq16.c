@@ -209,24 +209,26 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Three maps of the largest size that either half needs: at each size, the channels of its level
- * and its neighbours. */
+/* The map and the room beside it, for the largest that either half needs: at each size, the channels
+ * of its level and its neighbours. */
 static struct tsr_maps maps_new(struct tsr_exec *e, const struct tsr_vq16_shape *s)
 {
-    const size_t levels = s->channels->count;
+    const size_t levels = s->channels->count, narrow = larger(s->latent, s->code_width);
     const uint32_t *channels = s->channels->items;
-    size_t most = s->grid * s->grid * larger(s->latent, s->code_width);
+    size_t map = s->grid * s->grid * narrow, work = tsr_work_floats(s->grid, s->grid, narrow, 0);
     struct tsr_maps maps = {.h = s->grid, .w = s->grid};
 
     for (size_t l = 0; l < levels; l++) {
-        const size_t side = s->grid << (levels - 1 - l);
-        const size_t below = l + 1 < levels ? channels[l + 1] : 0,
-                     above = l > 0 ? channels[l - 1] : s->base;
-        most = larger(most, side * side * larger(channels[l], larger(below, above)));
+        const size_t side = s->grid << (levels - 1 - l), own = channels[l];
+        const size_t below = l + 1 < levels ? channels[l + 1] : own;
+        const size_t above = l > 0 ? channels[l - 1] : s->base;
+        const size_t most = larger(own, larger(below, above));
+
+        map = larger(map, side * side * most);
+        work = larger(work, tsr_work_floats(side, side, most, below != own || above != own));
     }
-    maps.x = tsr_floats(e, most, 1);
-    maps.a = tsr_floats(e, most, 1);
-    maps.b = tsr_floats(e, most, 1);
+    maps.x = tsr_floats(e, map, 1);
+    maps.a = tsr_floats(e, work, 1);
     return maps;
 }
 

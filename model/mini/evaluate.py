@@ -19,8 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-import tokens
-import train
+import lean
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -109,7 +108,7 @@ def main():
     torch.manual_seed(args.seed)
     from transformers import JanusForConditionalGeneration
     model = JanusForConditionalGeneration.from_pretrained(args.folder, dtype=torch.float32).eval()
-    speech = train.Speech()
+    speech = lean.Speech()
     pictures, rows = load_set(args.count)
     score = collections.defaultdict(list)
     if args.only != "draw":

@@ -14,17 +14,19 @@ import sys
 import numpy as np
 import torch
 
+import lean
 import tokens
 import train
 import world
 
 
 def export(folder, guidance):
-    speech = train.Speech()
-    model = train.fresh_model(speech)
+    speech = lean.Speech()
+    model = lean.fresh_model(speech)
     model.load_state_dict(torch.load(os.path.join(train.WORK, "train.pt"))["model"])
     path = os.path.join(train.WORK, "vq.pt")
-    model.model.vqmodel.load_state_dict(torch.load(path)["vq"])
+    if os.path.exists(path):  # else the codec came with the checkpoint that was trained further
+        model.model.vqmodel.load_state_dict(torch.load(path)["vq"])
     worst = max(p.abs().max().item() for p in model.parameters())
     assert worst < 65504, worst
     model.half().save_pretrained(folder)
@@ -36,7 +38,7 @@ def check(folder):
     from transformers import JanusForConditionalGeneration, JanusProcessor
     model = JanusForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor = JanusProcessor.from_pretrained(folder)
-    speech, table = train.Speech(), world.looks()
+    speech, table = lean.Speech(), world.looks()
     rng = random.Random(11)
     scene = world.random_scene(rng)
     picture = world.render([world.codes_of(scene)], table)[0]
@@ -45,23 +47,23 @@ def check(folder):
     text = f"{tokens.USER}: {tokens.PLACEHOLDER}\n{ask}\n\n{tokens.ASSISTANT}: {answer}"
     inputs = processor(text=text, images=picture, return_tensors="pt")
     official = model(**inputs).logits[0]
-    batch = train.Batch(1)
+    batch = lean.Batch(1)
     ids = speech.prefix(False) + speech.turn(ask, answer)[0][:-1]
     assert inputs["input_ids"][0].tolist() == ids, (inputs["input_ids"][0].tolist(), ids)
     batch.put(0, 0, ids, 0, 0, 0)
     batch.codes.append(world.codes_of(scene))
-    lean = train.forward(model, batch, train.patches_of(table), speech)
-    report("text logits", official, model.lm_head(lean)[0, :len(ids)])
+    packed = lean.forward(model, batch, lean.patches_of(table), speech)
+    report("text logits", official, model.lm_head(packed)[0, :len(ids)])
 
     codes = torch.tensor(world.codes_of(scene))
     ids = torch.tensor([speech.drawing(world.draw_prompt(rng, scene)[0])])
     embeds = torch.cat([model.get_input_embeddings()(ids), model.prepare_embeddings_for_image_generation(codes[None])], 1)
     hidden = model.model.language_model(inputs_embeds=embeds).last_hidden_state[0, ids.shape[1] - 1:-1]
-    batch = train.Batch(1)
+    batch = lean.Batch(1)
     end = batch.put(0, 0, ids[0].tolist() + [speech.pad] * 15, 0, 0, 0)
     batch.input_code[0, end - 15:end] = codes[:15]
-    lean = train.forward(model, batch, train.patches_of(table), speech)[0, end - 16:end]
-    report("picture logits", model.model.generation_head(hidden), model.model.generation_head(lean))
+    packed = lean.forward(model, batch, lean.patches_of(table), speech)[0, end - 16:end]
+    report("picture logits", model.model.generation_head(hidden), model.model.generation_head(packed))
 
     pixels = ((model.decode_image_tokens(codes[None])[0] + 1) / 2 * 255).clamp(0, 255).to(torch.uint8).numpy()
     print("decoder: rms error %.2f levels" % np.sqrt(np.mean((pixels.astype(float) - picture) ** 2)))
@@ -78,5 +80,5 @@ def report(name, a, b):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     where = sys.argv[1] if len(sys.argv) > 1 else os.path.join(train.HERE, "checkpoint")
-    export(where, guidance=2)
+    export(where, guidance=1.25)
     check(where)

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 import world
+from lean import picture_embeddings
 
 ALIKE = [["big", "large", "Big"], ["small", "little", "Small"], ["centre", "center", "middle", "Centre"],
          ["top", "upper", "Top"], ["bottom", "lower", "Bottom"], ["left", "Left"], ["right", "Right"],
@@ -87,7 +88,6 @@ def fit(params, loss_at, steps, rate, name):
 
 
 def warm_up(model, speech, table):
-    from train import picture_embeddings
     m, rng = model.model, random.Random(21)
     with torch.no_grad():
         vec = word_tables(model, speech)

@@ -15,8 +15,8 @@
 #include <config.h>
 
 #include "codec.h"
+#include "png_memory.h"
 
-#include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +27,7 @@ struct reader {
     struct tsr_source *source;
     struct tsr_error *error;
     tsr_status status;
+    int no_memory;        /* libpng asked in vain */
     const uint8_t *bytes; /* not yet read ones of the source's buffer */
     size_t left;
     struct tsr_picture *picture;
@@ -36,8 +37,10 @@ static void fail(png_structp png, png_const_charp message)
 {
     struct reader *r = png_get_error_ptr(png);
     if (r->status == TSR_OK)
-        r->status =
-            tsr_fail(r->error, TSR_MALFORMED, "%s: damaged PNG: %s", r->source->name, message);
+        r->status = r->no_memory ? tsr_fail(r->error, TSR_MEMORY,
+                                            "%s: out of memory for the PNG decoder", r->source->name)
+                                 : tsr_fail(r->error, TSR_MALFORMED, "%s: damaged PNG: %s",
+                                            r->source->name, message);
     png_longjmp(png, 1);
 }
 
@@ -115,7 +118,8 @@ tsr_status tsr_png_decode(struct tsr_picture *picture, struct tsr_source *source
                           struct tsr_error *error)
 {
     struct reader r = {.source = source, .error = error, .picture = picture};
-    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, ignore);
+    r.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, fail, ignore, &r.no_memory,
+                                     tsr_png_take, tsr_png_give);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     if (!r.info) {
         png_destroy_read_struct(&r.png, &r.info, NULL);

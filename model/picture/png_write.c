@@ -6,8 +6,8 @@
 
 #include "atomic.h"
 #include "codec.h"
+#include "png_memory.h"
 
-#include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@ struct writer {
     struct tsr_atomic file;
     struct tsr_error *error;
     tsr_status status;
+    int no_memory; /* libpng asked in vain */
     const struct tsr_picture *picture;
     png_text *texts; /* [text_count] */
     int text_count;
@@ -28,7 +29,8 @@ static void fail(png_structp png, png_const_charp message)
     struct writer *w = png_get_error_ptr(png);
     if (w->status == TSR_OK)
         w->status =
-            tsr_fail(w->error, TSR_INTERNAL, "%s: cannot write PNG: %s", w->file.path, message);
+            tsr_fail(w->error, w->no_memory ? TSR_MEMORY : TSR_INTERNAL,
+                     "%s: cannot write PNG: %s", w->file.path, message);
     png_longjmp(png, 1);
 }
 
@@ -53,7 +55,7 @@ static void flush(png_structp png)
 
 static int is_ascii(const char *text)
 {
-    while (*text > 0)
+    while (*text && (unsigned char)*text < 0x80) /* char is unsigned on Arm */
         text++;
     return !*text;
 }
@@ -127,7 +129,8 @@ tsr_status tsr_picture_write(const struct tsr_picture *picture, const char *path
     if (w.status == TSR_OK)
         w.status = tsr_atomic_open(&w.file, path, error);
     if (w.status == TSR_OK) {
-        w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, fail, ignore);
+        w.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &w, fail, ignore, &w.no_memory,
+                                          tsr_png_take, tsr_png_give);
         w.info = w.png ? png_create_info_struct(w.png) : NULL;
         if (!w.info)
             w.status = tsr_fail(error, TSR_MEMORY, "%s: out of memory for the PNG encoder", path);

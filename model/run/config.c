@@ -15,27 +15,6 @@
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-tsr_status tsr_json_read(json_t **root, const char *path, size_t limit, struct tsr_error *error)
-{
-    json_error_t where;
-    char *text;
-    size_t bytes;
-    tsr_status status = tsr_file_read(&text, &bytes, path, limit, error);
-
-    if (status != TSR_OK)
-        return status;
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
-    free(text);
-    if (*root == NULL)
-        return tsr_fail(error, TSR_MALFORMED, "%s: line %d: %s", path, where.line, where.text);
-    if (!json_is_object(*root)) {
-        json_decref(*root);
-        *root = NULL;
-        return tsr_fail(error, TSR_MALFORMED, "%s: not a JSON object", path);
-    }
-    return TSR_OK;
-}
-
 const json_t *tsr_json_at(const json_t *root, const char *path, size_t length)
 {
     const char *end = path + length;

@@ -6,9 +6,8 @@
 #ifndef TSR_CONFIG_H
 #define TSR_CONFIG_H
 
-#include <jansson.h>
-
 #include "families/family.h"
+#include "json.h"
 
 /* Where a checkpoint's config comes from. */
 struct tsr_source {
@@ -16,10 +15,6 @@ struct tsr_source {
     const tsr_checkpoint *checkpoint;
     int official; /* naming scheme */
 };
-
-/* Parses a JSON file of at most `limit` bytes that holds an object; the caller calls json_decref.
- */
-tsr_status tsr_json_read(json_t **root, const char *path, size_t limit, struct tsr_error *error);
 
 /* The value at a path "a.b.c" below root; NULL when absent. */
 const json_t *tsr_json_at(const json_t *root, const char *path, size_t length);

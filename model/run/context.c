@@ -44,8 +44,9 @@ static tsr_status resolve(struct tsr_settings *s, const struct tsr_model *model,
         return tsr_fail(error, TSR_USAGE, "%u pictures at once; at most %d", s->count, COUNT_MAX);
     if (!isfinite(s->temperature) || !isfinite(s->guidance) || !(s->top_p >= 0 && s->top_p <= 1))
         return tsr_fail(error, TSR_USAGE, "temperature, guidance or top_p is not a usable number");
-    if (s->cache_format != ~0u && s->cache_format != TSR_F16 && s->cache_format != TSR_F32)
-        return tsr_fail(error, TSR_USAGE, "the cache is f16 or f32");
+    if (s->cache_format != ~0u && s->cache_format != TSR_F16 && s->cache_format != TSR_F32 &&
+        s->cache_format != TSR_T8)
+        return tsr_fail(error, TSR_USAGE, "the cache is f16, q8_0 or f32");
     s->count = s->count == 0 ? 1 : s->count;
     s->top_p = s->top_p == 0 ? 1 : s->top_p;
     s->guidance = s->guidance < 0 ? model->guidance : s->guidance;
@@ -218,6 +219,7 @@ tsr_status tsr_context_new(tsr_context **context, const tsr_model *model, tsr_po
     c = calloc(1, sizeof *c);
     if (c == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
+    tsr_model_hold(model);
     status = prepare(c, model, settings, error);
     if (status == TSR_OK) {
         const uint32_t tiers =
@@ -225,8 +227,9 @@ tsr_status tsr_context_new(tsr_context **context, const tsr_model *model, tsr_po
         c->owner = getpid();
         atomic_init(&c->cancel, 0);
         c->exec.pool = pool;
-        c->exec.kernels = tsr_kernels_select(tiers & able);
+        c->exec.kernels = tsr_kernels_select(tiers & (able | tsr_cpu_fast_tiers()));
         c->exec.cancel = &c->cancel;
+        c->exec.profile = c->settings.profile;
         status = take_memory(c, error);
     }
     if (status != TSR_OK) {
@@ -274,6 +277,7 @@ void tsr_context_free(tsr_context *c)
     tsr_block_free(c->talk.base);
     tsr_block_free(c->draw.base);
     free(c->bytes);
+    tsr_model_close((tsr_model *)(uintptr_t)c->model);
     free(c);
 }
 
@@ -293,6 +297,16 @@ tsr_status tsr_context_usable(const struct tsr_context *c, struct tsr_error *err
         return tsr_fail(error, TSR_USAGE,
                         "the context has failed or was cancelled; reset it first");
     return TSR_OK;
+}
+
+tsr_status tsr_context_outcome(const struct tsr_context *c, tsr_status status, struct tsr_error *error)
+{
+    tsr_status whole;
+
+    if (atomic_load(&c->cancel))
+        return tsr_fail(error, TSR_INTERRUPTED, "cancelled");
+    whole = tsr_gguf_whole(c->model->file, error);
+    return whole != TSR_OK ? whole : status;
 }
 
 static tsr_status idle(const struct tsr_context *c, struct tsr_error *error)
@@ -454,15 +468,27 @@ static tsr_status turns_to_reader(struct tsr_context *c, struct tsr_error *error
     return status;
 }
 
+/* Puts the last token of a reply before whatever has been prompted since. */
+static tsr_status keep_last_token(struct tsr_context *c, struct tsr_error *error)
+{
+    struct tsr_reader *r = &c->reader;
+    const tsr_status status = tsr_reader_add(r, c->model, &c->token, 1, NULL, 0, &c->exec.kernels,
+                                             c->exec.pool, error);
+
+    c->fresh = 0;
+    if (status == TSR_OK) {
+        memmove(r->ids + r->done + 1, r->ids + r->done, (r->count - 1 - r->done) * sizeof *r->ids);
+        r->ids[r->done] = c->token;
+    }
+    return status;
+}
+
 static tsr_status want_text(struct tsr_context *c, struct tsr_error *error)
 {
     tsr_status status = TSR_OK;
 
-    if (c->fresh) { /* the last reply ended at its limit: its last token is not in the cache yet */
-        status = tsr_reader_add(&c->reader, c->model, &c->token, 1, NULL, 0, &c->exec.kernels,
-                                c->exec.pool, error);
-        c->fresh = 0;
-    }
+    if (c->fresh) /* the last reply ended at its limit: its last token is not in the cache yet */
+        status = keep_last_token(c, error);
     if (status == TSR_OK && c->turn_count > 0)
         status = turns_to_reader(c, error);
     drop_turns(c);

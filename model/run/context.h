@@ -86,4 +86,9 @@ void tsr_step_paint(struct tsr_context *c, struct tsr_exec *e, const int32_t *co
 /* TSR_OK if the caller may use the context: same process, not dead. */
 tsr_status tsr_context_usable(const struct tsr_context *c, struct tsr_error *error);
 
+/* How a step ended, before its result is given out: TSR_INTERRUPTED after a cancel, TSR_IO if the
+ * model's file was cut meanwhile, else `status`. */
+tsr_status tsr_context_outcome(const struct tsr_context *c, tsr_status status,
+                               struct tsr_error *error);
+
 #endif

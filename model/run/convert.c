@@ -229,10 +229,17 @@ static tsr_status read_rows(struct slice *s, const struct tsr_checkpoint_tensor 
         return tsr_checkpoint_read(c->checkpoint, from, (skip + first) * s->row, s->count * s->row,
                                    c->wide, error);
     }
-    struct tsr_tile tile = tsr_gguf_tensor(c->model->file, s->slot->name)->tile;
+    const struct tsr_tensor *tensor = tsr_gguf_tensor(c->model->file, s->slot->name);
+    struct tsr_tile tile = tensor->tile;
     const size_t padded =
         tile.k / (s->slot->kind == TSR_ROW_CONV ? s->slot->conv_size * s->slot->conv_size : 1);
-    tile.data = (const char *)tile.data + first / TSR_PANEL * tsr_panel_bytes(tile.format, tile.k);
+    const size_t panel = tsr_panel_bytes(tile.format, tile.k);
+    const tsr_status status =
+        tsr_gguf_copy(c->model->file, tensor, first / TSR_PANEL * panel,
+                      tsr_ceil_div(s->count, TSR_PANEL) * panel, c->stored, error);
+    if (status != TSR_OK)
+        return status;
+    tile.data = c->stored;
     tile.n = s->count;
     if (s->slot->kind != TSR_ROW_CONV || padded == s->slot->cin) {
         tsr_tile_unpack(c->wide, &tile);
@@ -263,12 +270,22 @@ static tsr_status pack_slice(struct slice *s, struct tsr_tile_loss *loss, struct
                          error);
 }
 
+/* Between two slices. */
+static tsr_status may_go_on(const struct tsr_convert *c, struct tsr_error *error)
+{
+    if (c->options->stop != NULL && c->options->stop(c->options->data) != 0)
+        return tsr_fail(error, TSR_INTERRUPTED, "conversion cancelled; nothing was written");
+    return TSR_OK;
+}
+
 static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_tile_loss *loss,
                                struct tsr_error *error)
 {
     const struct tsr_slot *slot = &c->slots[index];
     const struct tsr_checkpoint_tensor *from =
         c->checkpoint != NULL ? source_tensor(c, slot) : NULL;
+    const struct tsr_tile *const stored =
+        from == NULL ? &tsr_gguf_tensor(c->model->file, slot->name)->tile : NULL;
     struct slice s = {.c = c,
                       .slot = slot,
                       .format = c->formats[index],
@@ -285,20 +302,26 @@ static tsr_status convert_tile(struct tsr_convert *c, size_t index, struct tsr_t
     c->wide = calloc(most, widest * sizeof(float));
     c->rows = calloc(most, widest * sizeof(float));
     c->tile = tsr_block_new(most / TSR_PANEL * tsr_panel_bytes(s.format, s.k));
+    c->stored = stored != NULL
+                    ? tsr_block_new(most / TSR_PANEL * tsr_panel_bytes(stored->format, stored->k))
+                    : NULL;
     s.losses = calloc(most / TSR_PANEL, sizeof *s.losses);
     s.statuses = calloc(most / TSR_PANEL, sizeof *s.statuses);
     if (c->wide == NULL || c->rows == NULL || c->tile == NULL || s.losses == NULL ||
-        s.statuses == NULL)
+        s.statuses == NULL || (stored != NULL && c->stored == NULL))
         status = tsr_fail(error, TSR_MEMORY, "out of memory");
     for (size_t first = 0; first < slot->n && status == TSR_OK; first += step) {
         s.count = slot->n - first < step ? slot->n - first : step;
         status = read_rows(&s, from, first, error);
+        if (status == TSR_OK)
+            status = may_go_on(c, error);
         if (status == TSR_OK)
             status = pack_slice(&s, loss, error);
     }
     free(c->wide);
     free(c->rows);
     tsr_block_free(c->tile);
+    tsr_block_free(c->stored);
     free(s.losses);
     free(s.statuses);
     return status;
@@ -313,15 +336,16 @@ static tsr_status convert_plain(struct tsr_convert *c, size_t index, struct tsr_
     float *values;
     tsr_status status;
 
-    if (c->checkpoint == NULL) {
-        const struct tsr_tensor *tensor = tsr_gguf_tensor(c->model->file, slot->name);
-        return tsr_gguf_data(c->writer, tensor->tile.data, tensor->bytes, error);
-    }
     values = malloc(count * sizeof *values);
     if (values == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
     const size_t skip = slot->third > 0 && c->official ? (size_t)slot->third * count : 0;
-    status = tsr_checkpoint_read(c->checkpoint, source_tensor(c, slot), skip, count, values, error);
+    if (c->checkpoint != NULL)
+        status =
+            tsr_checkpoint_read(c->checkpoint, source_tensor(c, slot), skip, count, values, error);
+    else
+        status = tsr_gguf_copy(c->model->file, tsr_gguf_tensor(c->model->file, slot->name), 0,
+                               count * sizeof *values, values, error);
     for (size_t i = 0; i < count && status == TSR_OK; i++) {
         loss->value2 += (double)values[i] * values[i];
         if (!(values[i] - values[i] == 0))
@@ -348,8 +372,7 @@ static tsr_status declare(struct tsr_convert *c, struct tsr_error *error)
     return status;
 }
 
-static tsr_status report(const struct tsr_convert *c, size_t index,
-                         const struct tsr_tile_loss *loss, struct tsr_error *error)
+static void report(const struct tsr_convert *c, size_t index, const struct tsr_tile_loss *loss)
 {
     const struct tsr_slot *slot = &c->slots[index];
     struct tsr_convert_report r = {.tensor = slot->name,
@@ -362,9 +385,8 @@ static tsr_status report(const struct tsr_convert *c, size_t index,
                                    .count = c->count};
     r.bytes = tsr_slot_plain(slot) ? r.n * r.k * sizeof(float)
                                    : tsr_ceil_div(r.n, TSR_PANEL) * tsr_panel_bytes(r.format, r.k);
-    if (c->options->report != NULL && c->options->report(c->options->data, &r) != 0)
-        return tsr_fail(error, TSR_INTERRUPTED, "conversion cancelled");
-    return TSR_OK;
+    if (c->options->report != NULL)
+        c->options->report(c->options->data, &r);
 }
 
 static tsr_status write_file(struct tsr_convert *c, const char *path, struct tsr_error *error)
@@ -380,7 +402,7 @@ static tsr_status write_file(struct tsr_convert *c, const char *path, struct tsr
         status = tsr_slot_plain(&c->slots[i]) ? convert_plain(c, i, &loss, error)
                                               : convert_tile(c, i, &loss, error);
         if (status == TSR_OK)
-            status = report(c, i, &loss, error);
+            report(c, i, &loss);
     }
     return status == TSR_OK ? tsr_gguf_finish(c->writer, error) : status;
 }

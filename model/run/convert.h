@@ -18,9 +18,10 @@ struct tsr_convert {
     uint32_t *formats;      /* [count] */
     size_t count, room;
     tsr_pool *pool;
-    float *wide;   /* a slice as f32, in the order of the source */
-    float *rows;   /* the same in the order of the tile */
-    uint8_t *tile; /* the same, packed */
+    float *wide;     /* a slice as f32, in the order of the source */
+    uint8_t *stored; /* the same as it lies in a GGUF file */
+    float *rows;     /* the same in the order of the tile */
+    uint8_t *tile;   /* the same, packed */
 };
 
 /* Reads everything but the tensors of a Hugging Face folder into convert->model. */

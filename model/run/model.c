@@ -237,9 +237,9 @@ static tsr_status load_network(struct tsr_model *model, struct tsr_error *error)
 }
 
 static tsr_status load(struct tsr_model *model, const char *path,
-                       const struct tsr_model_options *options, struct tsr_error *error)
+                       const struct tsr_load_options *options, struct tsr_error *error)
 {
-    tsr_status status = tsr_gguf_open(&model->file, path, options->load, options->verify, error);
+    tsr_status status = tsr_gguf_open(&model->file, path, options, error);
 
     if (status != TSR_OK || (status = load_network(model, error)) != TSR_OK ||
         (status = tsr_tokenizer_load(&model->tokenizer, model->file, error)) != TSR_OK ||
@@ -268,15 +268,15 @@ static void name_file(struct tsr_error *error, const char *path)
 }
 
 tsr_status tsr_model_open(tsr_model **model, const char *path,
-                          const struct tsr_model_options *options, struct tsr_error *error)
+                          const struct tsr_load_options *options, struct tsr_error *error)
 {
-    static const struct tsr_model_options plain;
     tsr_status status;
 
     *model = calloc(1, sizeof **model);
     if (*model == NULL)
         return tsr_fail(error, TSR_MEMORY, "out of memory");
-    status = load(*model, path, options != NULL ? options : &plain, error);
+    atomic_init(&(*model)->holders, 1);
+    status = load(*model, path, options, error);
     if (status != TSR_OK) {
         name_file(error, path);
         tsr_model_close(*model);
@@ -285,9 +285,14 @@ tsr_status tsr_model_open(tsr_model **model, const char *path,
     return status;
 }
 
+void tsr_model_hold(const tsr_model *model)
+{
+    atomic_fetch_add(&((tsr_model *)(uintptr_t)model)->holders, 1);
+}
+
 void tsr_model_close(tsr_model *model)
 {
-    if (model == NULL)
+    if (model == NULL || atomic_fetch_sub(&model->holders, 1) > 1)
         return;
     tsr_tokenizer_free(model->tokenizer);
     tsr_template_free(&model->format);

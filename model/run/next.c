@@ -199,9 +199,7 @@ tsr_status tsr_next(tsr_context *c, struct tsr_event *event, struct tsr_error *e
 
     if (status != TSR_OK)
         return status;
-    status = step(c, event, error);
-    if (atomic_load(&c->cancel))
-        status = tsr_fail(error, TSR_INTERRUPTED, "cancelled");
+    status = tsr_context_outcome(c, step(c, event, error), error);
     if (status != TSR_OK && status != TSR_END)
         c->phase = TSR_PHASE_DEAD;
     return status;
@@ -234,5 +232,5 @@ tsr_status tsr_preview(tsr_context *c, size_t index, struct tsr_picture *picture
                 memset(c->rgb + (y * side + x) * 3, 127, 3);
     tsr_release(&c->exec, mark);
     *picture = (struct tsr_picture){side, side, c->rgb};
-    return TSR_OK;
+    return tsr_gguf_whole(c->model->file, error);
 }

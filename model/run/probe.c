@@ -29,7 +29,7 @@ static tsr_status with_stack(struct tsr_context *c, void (*pass)(struct tsr_exec
         return tsr_fail(error, TSR_MEMORY, "this needs %zu MiB of memory", e.bytes >> 20);
     pass(&e, data);
     tsr_block_free(e.base);
-    return atomic_load(&c->cancel) ? tsr_fail(error, TSR_INTERRUPTED, "cancelled") : TSR_OK;
+    return tsr_context_outcome(c, TSR_OK, error);
 }
 
 /* ---- logits and hidden states ---------------------------------------------------------------- */

@@ -118,7 +118,7 @@ void tsr_reader_step(struct tsr_exec *e, const struct tsr_model *model, struct t
                      const struct tsr_cache *cache, size_t start, size_t rows, float *x)
 {
     const struct tsr_traits *t = &model->net.traits;
-    const int32_t *ids = r->ids + r->done;
+    const int32_t *ids = r->ids != NULL ? r->ids + r->done : NULL; /* NULL: a dry run */
     const size_t slot = 0;
     struct tsr_batch batch = {
         .cache = cache, .count = 1, .rows = rows, .slots = &slot, .start = &start};

@@ -16,7 +16,10 @@
 #include "picture/picture.h"
 #include "text/text.h"
 
+#include <stdatomic.h>
+
 struct tsr_model {
+    atomic_uint holders; /* the opener, and each context: the last one to let go frees it */
     tsr_gguf *file;
     void *config, *weights;
     struct tsr_net net;
@@ -29,6 +32,9 @@ struct tsr_model {
     size_t part_bytes[TSR_PARTS];
     int tied; /* the text head is the embedding */
 };
+
+/* A context holds its model, so that closing the model first is no error; tsr_model_close lets go. */
+void tsr_model_hold(const struct tsr_model *model);
 
 /* k of a slot's tile in a format: the channels of a t8 convolution are padded to whole groups. */
 size_t tsr_slot_k(const struct tsr_slot *slot, uint32_t format);

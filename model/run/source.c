@@ -15,7 +15,7 @@
 
 enum {
     JSON_LIMIT = 16 << 20,      /* config.json and its like are a few KiB */
-    TOKENIZER_LIMIT = 256 << 20 /* the largest known are about 30 MiB */
+    TOKENIZER_LIMIT = 64 << 20  /* the largest known are about 30 MiB */
 };
 
 char *tsr_path_join(const char *folder, const char *name)

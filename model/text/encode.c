@@ -53,12 +53,22 @@ struct encoder {
     size_t heap_count, heap_room;
     char *name; /* of a piece, in the byte alphabet */
     size_t name_room;
-    void *scratch;
+    tsr_regex_scratch *scratch;
+    int gave_up; /* what tsr_regex_find said when it could not tell */
 };
 
 static tsr_status no_memory(struct encoder *e)
 {
     return tsr_fail(e->error, TSR_MEMORY, "out of memory for the ids of a text");
+}
+
+/* Why a regular expression was not matched to the end: tsr_regex_find's -1 or -2. */
+static tsr_status gave_up(struct encoder *e, int why)
+{
+    if (why == -2)
+        return no_memory(e);
+    return tsr_fail(e->error, TSR_UNSUPPORTED,
+                    "the tokenizer's regular expression needs too much work on this text");
 }
 
 static tsr_status emit(struct encoder *e, int32_t id)
@@ -276,8 +286,7 @@ static tsr_status split(struct encoder *e, const struct tsr_step *step, struct p
         int found =
             tsr_regex_find(step->regex, e->scratch, piece.text, piece.bytes, from, &begin, &end);
         if (found < 0)
-            return tsr_fail(e->error, TSR_UNSUPPORTED,
-                            "the tokenizer's regular expression needs too much work on this text");
+            return gave_up(e, found);
         if (!found)
             break;
         if (begin == end && end == last_match) { /* no empty match right behind a match */
@@ -414,23 +423,26 @@ struct stretch {
     size_t begin, end;
 };
 
+/* Is the one character in text[from, end) one of a word? */
+static int is_word(struct encoder *e, size_t from, size_t end)
+{
+    size_t at, behind;
+    int found = tsr_regex_find(e->t->word, e->scratch, e->text->bytes + from, end - from, 0, &at,
+                               &behind);
+    if (found < 0)
+        e->gave_up = found;
+    return found > 0;
+}
+
 static int touches_word(struct encoder *e, struct stretch all, struct stretch match)
 {
     const char *text = e->text->bytes;
-    size_t begin, end;
-    if (match.begin > all.begin) {
-        size_t from = character_before(text, match.begin);
-        if (tsr_regex_find(e->t->word, e->scratch, text + from, match.begin - from, 0, &begin,
-                           &end) > 0)
-            return 1;
-    }
-    if (match.end < all.end) {
-        uint32_t code;
-        size_t bytes = tsr_utf8_next(text + match.end, all.end - match.end, &code);
-        if (tsr_regex_find(e->t->word, e->scratch, text + match.end, bytes, 0, &begin, &end) > 0)
-            return 1;
-    }
-    return 0;
+    uint32_t code;
+    if (match.begin > all.begin && is_word(e, character_before(text, match.begin), match.begin))
+        return 1;
+    return match.end < all.end &&
+           is_word(e, match.end,
+                   match.end + tsr_utf8_next(text + match.end, all.end - match.end, &code));
 }
 
 /*
@@ -542,7 +554,8 @@ tsr_status tsr_tokenizer_encode(const tsr_tokenizer *t, const struct tsr_text *t
                                 struct tsr_error *error)
 {
     struct tsr_text clean = {0};
-    struct encoder e = {.t = t, .error = error, .text = &clean, .scratch = tsr_regex_scratch_new()};
+    struct encoder e = {
+        .t = t, .error = error, .text = &clean, .scratch = tsr_regex_scratch_new(text->size)};
     *ids = NULL;
     *count = 0;
     tsr_status status = e.scratch ? well_formed(&clean, text, error) : no_memory(&e);
@@ -550,6 +563,8 @@ tsr_status tsr_tokenizer_encode(const tsr_tokenizer *t, const struct tsr_text *t
         status = emit_all(&e, t->prefix, t->prefix_count);
     if (status == TSR_OK)
         status = encode_without(&e, (struct stretch){0, clean.size}, 0);
+    if (status == TSR_OK && e.gave_up)
+        status = gave_up(&e, e.gave_up);
     if (status == TSR_OK && add_special)
         status = emit_all(&e, t->suffix, t->suffix_count);
     if (status == TSR_OK && !e.ids) { /* no ids: an array all the same */

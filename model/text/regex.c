@@ -14,6 +14,12 @@
  * guard `(?:\G|(?<!C))`, \G being where the search began, which changes no result and makes each
  * run cost its length once. No JIT: its stack is small and fixed, and prompts are short; the
  * interpreter keeps its frames on the heap, within a limit.
+ *
+ * A bound on hostile patterns. PCRE2's match limit counts per start and does not see loops over one
+ * character class, so n starts could still cost n^2 steps. Therefore callouts stand where a pattern
+ * begins, branches and closes, behind each quantifier and every 64 items; each is charged 1 and the
+ * characters since the one before, to a budget that is linear in the text. So a text is refused at
+ * the same place on every machine; no clock is read.
  */
 #include <config.h>
 
@@ -25,15 +31,24 @@
 #include <string.h>
 
 enum {
-    GROUPS_MAX = 50, /* depth of parentheses */
-    STEPS_MAX =
-        10 * 1000000, /* backtracking steps from one start: far above the length of a prompt */
-    HEAP_KIB_MAX = 64 * 1024
+    GROUPS_MAX = 50,  /* depth of parentheses */
+    REPEAT_MAX = 1000, /* {n}: what one callout may leave uncounted */
+    ITEMS_MAX = 64,   /* between two callouts */
+    HEAP_KIB_MAX = 48 * 1024,
+    /* the budget of a text: published patterns take up to 12 charges a byte */
+    CHARGES = 4 * 1000000,
+    CHARGES_PER_BYTE = 64
 };
 
 struct tsr_regex {
     pcre2_code *code;
+};
+
+struct tsr_regex_scratch {
+    pcre2_match_data *data;
     pcre2_match_context *limits;
+    uint64_t left; /* of the budget */
+    size_t at;     /* where the callout before was */
 };
 
 /* Contents of a class; White_Space of Unicode, and Oniguruma's word characters. */
@@ -48,6 +63,8 @@ struct translator {
     char *out;
     size_t size, room;
     int depth;
+    int items; /* since the last callout */
+    int due;   /* a callout, before the next item that is no quantifier */
     int no_memory;
     const char *refused; /* what cannot be translated */
 };
@@ -73,6 +90,12 @@ static int next_is(const struct translator *t, const char *text)
 {
     size_t bytes = strlen(text);
     return (size_t)(t->end - t->at) >= bytes && !memcmp(t->at, text, bytes);
+}
+
+static void callout(struct translator *t)
+{
+    puts_to(t, "(?C)");
+    t->items = t->due = 0;
 }
 
 static void copy(struct translator *t, size_t bytes)
@@ -227,20 +250,23 @@ static void braces(struct translator *t)
 {
     const char *s = t->at + 1;
     size_t digits = 0;
-    int comma = 0;
+    int comma = 0, count = 0, most = 0;
     for (; s < t->end && ((*s >= '0' && *s <= '9') || (*s == ',' && !comma)); s++) {
         comma |= *s == ',';
         digits += *s != ',';
+        count = *s == ',' ? 0 : count > REPEAT_MAX ? count : 10 * count + *s - '0';
+        most = count > most ? count : most;
     }
     if (s == t->end || *s != '}' || !digits) {
         puts_to(t, "\\{");
         t->at++;
         return;
     }
-    if (t->at[1] == ',') {
-        t->refused = "{,n}";
+    if (t->at[1] == ',' || most > REPEAT_MAX) {
+        t->refused = most > REPEAT_MAX ? "more than 1000 repetitions" : "{,n}";
         return;
     }
+    t->due = 1;
     copy(t, (size_t)(s + 1 - t->at));
     if (next_is(t, "+") || (next_is(t, "?") && !comma))
         t->refused = "a quantifier after braces";
@@ -249,9 +275,12 @@ static void braces(struct translator *t)
 /* One item; begins_branch: nothing of its branch at depth 0 was written before. */
 static void item(struct translator *t, int begins_branch)
 {
-    size_t from = t->size;
     int single = 1; /* one character exactly, so that it can be looked behind for */
     unsigned char c = (unsigned char)*t->at;
+    if (!strchr("*+?{", c) && (t->due || t->items == ITEMS_MAX))
+        callout(t);
+    t->items += t->items < ITEMS_MAX;
+    size_t from = t->size;
     if (c == '\\') {
         single = !next_is(t, "\\A");
         escape(t, 0);
@@ -270,6 +299,9 @@ static void item(struct translator *t, int begins_branch)
             t->depth -= c == ')';
             copy(t, 1);
         }
+        if (c == '(' || c == '|')
+            callout(t);
+        t->due |= c == ')' || c == '*' || c == '+' || c == '?';
     }
     if (t->refused || !begins_branch || !single || t->at == t->end ||
         (*t->at != '+' && *t->at != '*'))
@@ -292,15 +324,10 @@ static void item(struct translator *t, int begins_branch)
 static tsr_status compile(tsr_regex *regex, const struct translator *t, struct tsr_error *error)
 {
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    regex->limits = pcre2_match_context_create(NULL);
-    if (!context || !regex->limits) {
-        pcre2_compile_context_free(context);
+    if (!context)
         return tsr_fail(error, TSR_MEMORY, "out of memory for a regular expression");
-    }
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, GROUPS_MAX + 2);
-    pcre2_set_match_limit(regex->limits, STEPS_MAX);
-    pcre2_set_heap_limit(regex->limits, HEAP_KIB_MAX);
     int number;
     PCRE2_SIZE at;
     regex->code = pcre2_compile((PCRE2_SPTR)t->out, t->size,
@@ -309,6 +336,8 @@ static tsr_status compile(tsr_regex *regex, const struct translator *t, struct t
     pcre2_compile_context_free(context);
     if (regex->code)
         return TSR_OK;
+    if (number == PCRE2_ERROR_HEAP_FAILED)
+        return tsr_fail(error, TSR_MEMORY, "out of memory for a regular expression");
     char words[120] = "";
     pcre2_get_error_message(number, (PCRE2_UCHAR *)words, sizeof words);
     return tsr_fail(error, TSR_UNSUPPORTED, "regular expression of the tokenizer: %s", words);
@@ -323,12 +352,14 @@ tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes,
                         "regular expression of the tokenizer: %zu bytes, the limit is %d", bytes,
                         TSR_REGEX_BYTES_MAX);
     struct translator t = {.at = pattern, .end = pattern + bytes};
-    puts_to(&t, "");
+    callout(&t);
     for (int begins = 1; t.at < t.end && !t.refused && !t.no_memory;) {
         const char *from = t.at;
         item(&t, begins);
         begins = t.depth == 0 && *from == '|';
     }
+    if (t.due)
+        callout(&t);
     tsr_status status;
     tsr_regex *made = calloc(1, sizeof *made);
     if (t.refused)
@@ -352,28 +383,58 @@ void tsr_regex_free(tsr_regex *regex)
     if (!regex)
         return;
     pcre2_code_free(regex->code);
-    pcre2_match_context_free(regex->limits);
     free(regex);
 }
 
-void *tsr_regex_scratch_new(void)
+/* ---- matching ---- */
+
+/* Charges the budget; a negative value ends the match. */
+static int charge(pcre2_callout_block *block, void *data)
 {
-    return pcre2_match_data_create(1, NULL);
+    tsr_regex_scratch *scratch = data;
+    size_t at = block->current_position;
+    uint64_t cost = 1 + (at > scratch->at ? at - scratch->at : 0);
+    scratch->at = at;
+    scratch->left = cost < scratch->left ? scratch->left - cost : 0;
+    return scratch->left ? 0 : PCRE2_ERROR_CALLOUT;
 }
 
-void tsr_regex_scratch_free(void *scratch)
+tsr_regex_scratch *tsr_regex_scratch_new(size_t bytes)
 {
-    pcre2_match_data_free(scratch);
+    tsr_regex_scratch *scratch = calloc(1, sizeof *scratch);
+    if (!scratch)
+        return NULL;
+    scratch->left = CHARGES + (uint64_t)CHARGES_PER_BYTE * bytes;
+    scratch->data = pcre2_match_data_create(1, NULL);
+    scratch->limits = pcre2_match_context_create(NULL);
+    if (!scratch->data || !scratch->limits) {
+        tsr_regex_scratch_free(scratch);
+        return NULL;
+    }
+    pcre2_set_heap_limit(scratch->limits, HEAP_KIB_MAX);
+    pcre2_set_match_limit(scratch->limits, UINT32_MAX); /* the callouts count */
+    pcre2_set_callout(scratch->limits, charge, scratch);
+    return scratch;
 }
 
-int tsr_regex_find(const tsr_regex *regex, void *scratch, const char *text, size_t bytes,
-                   size_t from, size_t *begin, size_t *end)
+void tsr_regex_scratch_free(tsr_regex_scratch *scratch)
 {
-    int found = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, scratch,
-                            regex->limits);
+    if (!scratch)
+        return;
+    pcre2_match_data_free(scratch->data);
+    pcre2_match_context_free(scratch->limits);
+    free(scratch);
+}
+
+int tsr_regex_find(const tsr_regex *regex, tsr_regex_scratch *scratch, const char *text,
+                   size_t bytes, size_t from, size_t *begin, size_t *end)
+{
+    scratch->at = from;
+    int found = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK,
+                            scratch->data, scratch->limits);
     if (found < 0)
-        return found == PCRE2_ERROR_NOMATCH ? 0 : -1;
-    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(scratch);
+        return found == PCRE2_ERROR_NOMATCH ? 0 : found == PCRE2_ERROR_NOMEMORY ? -2 : -1;
+    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(scratch->data);
     *begin = at[0];
     *end = at[1];
     return 1;

@@ -83,6 +83,13 @@ static int compare(struct tsr_slice a, struct tsr_slice b)
     return order ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
 }
 
+static tsr_status occurs_twice(const char *field, struct tsr_slice name, struct tsr_error *error)
+{
+    return tsr_fail(error, TSR_MALFORMED, "tokenizer: %s: \"%.*s\" occurs twice", field,
+                    SHOWN(name));
+}
+
+/* ids are sorted by name. */
 static int32_t find(const tsr_tokenizer *t, const uint32_t *ids, size_t count,
                     struct tsr_slice name)
 {
@@ -100,42 +107,30 @@ static int32_t find(const tsr_tokenizer *t, const uint32_t *ids, size_t count,
     return -1;
 }
 
-/* qsort has no argument for the tokenizer, so names travel with the ids while they are sorted. */
-struct named {
-    struct tsr_slice name;
-    uint32_t id;
-};
-
-static int compare_named(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b, void *tokenizer)
 {
-    return compare(((const struct named *)a)->name, ((const struct named *)b)->name);
+    const tsr_tokenizer *t = tokenizer;
+    return compare(tsr_token_name(t, *(const uint32_t *)a),
+                   tsr_token_name(t, *(const uint32_t *)b));
 }
 
 /* Sorted ids of the tokens with (flags & mask) == value; two of the same name: TSR_MALFORMED. */
-static tsr_status sort_ids(const tsr_tokenizer *t, unsigned mask, unsigned value, const char *field,
-                           uint32_t **ids, size_t *count, struct tsr_error *error)
+static tsr_status sort_ids(tsr_tokenizer *t, unsigned mask, unsigned value, uint32_t **ids,
+                           size_t *count, struct tsr_error *error)
 {
     size_t n = 0;
-    struct named *sorted = malloc((t->size + 1) * sizeof *sorted);
     *ids = malloc((t->size + 1) * sizeof **ids);
-    if (!sorted || !*ids) {
-        free(sorted);
+    if (!*ids)
         return no_memory(error);
-    }
     for (size_t id = 0; id < t->size; id++)
         if ((t->flags[id] & mask) == value)
-            sorted[n++] = (struct named){tsr_token_name(t, id), (uint32_t)id};
-    qsort(sorted, n, sizeof *sorted, compare_named);
-    tsr_status status = TSR_OK;
-    for (size_t i = 0; i < n && status == TSR_OK; i++) {
-        (*ids)[i] = sorted[i].id;
-        if (i && !compare(sorted[i - 1].name, sorted[i].name))
-            status = tsr_fail(error, TSR_MALFORMED, "tokenizer: %s: \"%.*s\" occurs twice", field,
-                              SHOWN(sorted[i].name));
-    }
+            (*ids)[n++] = (uint32_t)id;
     *count = n;
-    free(sorted);
-    return status;
+    qsort_r(*ids, n, sizeof **ids, compare_ids, t);
+    for (size_t i = 1; i < n; i++)
+        if (!compare_ids(&(*ids)[i - 1], &(*ids)[i], t))
+            return occurs_twice("added_tokens", tsr_token_name(t, (*ids)[i]), error);
+    return TSR_OK;
 }
 
 /* Checks and copies the names, and works out what they decode to. */
@@ -188,15 +183,105 @@ static tsr_status take_names(tsr_tokenizer *t, const struct tsr_tokenizer_parts 
     return TSR_OK;
 }
 
+/* ---- the vocabulary by hash ---- */
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15; /* odd, of 2^64 / the golden ratio */
+    return hash ^ hash >> 32;
+}
+
+uint32_t tsr_name_hash(const char *name, size_t bytes)
+{
+    uint64_t hash = bytes, word = 0;
+    size_t i = 0;
+    for (; i + sizeof word <= bytes; i += sizeof word) {
+        memcpy(&word, name + i, sizeof word);
+        hash = mix(hash, word);
+    }
+    for (word = 0; i < bytes; i++)
+        word = word << 8 | (uint8_t)name[i];
+    return (uint32_t)(mix(hash, word) >> 32);
+}
+
+/* Turns the number of items of each key into the place of its first item. */
+static void places_of_counts(uint32_t *at, size_t keys)
+{
+    uint32_t sum = 0;
+    for (size_t key = 0; key < keys; key++) {
+        uint32_t count = at[key];
+        at[key] = sum;
+        sum += count;
+    }
+}
+
+static int compare_entries(const void *a, const void *b, void *tokenizer)
+{
+    const tsr_tokenizer *t = tokenizer;
+    const struct tsr_entry *x = a, *y = b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return compare(tsr_token_name(t, x->id), tsr_token_name(t, y->id));
+}
+
+static void sort_bucket(tsr_tokenizer *t, struct tsr_entry *entries, size_t count)
+{
+    enum { FEW = 8 };
+    if (count > FEW) {
+        qsort_r(entries, count, sizeof *entries, compare_entries, t);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct tsr_entry entry = entries[i];
+        size_t to = i;
+        for (; to && compare_entries(&entries[to - 1], &entry, t) > 0; to--)
+            entries[to] = entries[to - 1];
+        entries[to] = entry;
+    }
+}
+
+/* t->vocabulary and the buckets, of `entries` in any order; a name that occurs twice:
+ * TSR_MALFORMED. */
+static tsr_status sort_entries(tsr_tokenizer *t, const struct tsr_entry *entries,
+                               struct tsr_error *error)
+{
+    size_t count = t->vocabulary_count, buckets = (UINT32_MAX >> t->bucket_shift) + (size_t)1;
+    memset(t->bucket_at, 0, (buckets + 1) * sizeof *t->bucket_at);
+    uint32_t *at = t->bucket_at + 1; /* runs from the begin of a bucket to that of the next */
+    for (size_t i = 0; i < count; i++)
+        at[entries[i].hash >> t->bucket_shift]++;
+    places_of_counts(at, buckets);
+    for (size_t i = 0; i < count; i++)
+        t->vocabulary[at[entries[i].hash >> t->bucket_shift]++] = entries[i];
+    for (size_t i = 0; i < buckets; i++)
+        sort_bucket(t, t->vocabulary + t->bucket_at[i], t->bucket_at[i + 1] - t->bucket_at[i]);
+    for (size_t i = 1; i < count; i++)
+        if (!compare_entries(&t->vocabulary[i - 1], &t->vocabulary[i], t))
+            return occurs_twice("vocabulary", tsr_token_name(t, t->vocabulary[i].id), error);
+    return TSR_OK;
+}
+
 static tsr_status index_vocabulary(tsr_tokenizer *t, struct tsr_error *error)
 {
-    /* entries that are not added tokens, and added ones that are entries as well: mark all, sort,
-     * done */
-    for (size_t id = 0; id < t->size; id++)
-        if (!(t->flags[id] & TSR_TOKEN_ADDED))
+    for (t->bucket_shift = 31; UINT32_MAX >> t->bucket_shift < t->size; t->bucket_shift--)
+        ; /* as many buckets as tokens, or a few more */
+    t->vocabulary = malloc((t->size + 1) * sizeof *t->vocabulary);
+    t->bucket_at = malloc(((UINT32_MAX >> t->bucket_shift) + (size_t)2) * sizeof *t->bucket_at);
+    struct tsr_entry *entries = malloc((t->size + 1) * sizeof *entries);
+    if (!t->vocabulary || !t->bucket_at || !entries) {
+        free(entries);
+        return no_memory(error);
+    }
+    for (size_t id = 0; id < t->size; id++) {
+        struct tsr_slice name = tsr_token_name(t, id);
+        if (!(t->flags[id] & TSR_TOKEN_ADDED)) /* added tokens may be entries as well */
             t->flags[id] = TSR_ADDED_VOCABULARY;
-    tsr_status status = sort_ids(t, TSR_ADDED_VOCABULARY, TSR_ADDED_VOCABULARY, "vocabulary",
-                                 &t->vocabulary, &t->vocabulary_count, error);
+        if (t->flags[id] & TSR_ADDED_VOCABULARY)
+            entries[t->vocabulary_count++] =
+                (struct tsr_entry){tsr_name_hash(name.text, name.bytes), (uint32_t)id};
+    }
+    tsr_status status = sort_entries(t, entries, error);
+    free(entries);
     for (int byte = 0; byte < 256 && status == TSR_OK; byte++) {
         char name[2];
         t->of_byte[byte] = tsr_vocabulary_find(t, name, tsr_byte_char((uint8_t)byte, name));
@@ -204,13 +289,40 @@ static tsr_status index_vocabulary(tsr_tokenizer *t, struct tsr_error *error)
     return status;
 }
 
+static int32_t find_hashed(const tsr_tokenizer *t, struct tsr_slice name, uint32_t hash)
+{
+    uint32_t bucket = hash >> t->bucket_shift;
+    size_t low = t->bucket_at[bucket], high = t->bucket_at[bucket + 1];
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct tsr_entry entry = t->vocabulary[middle];
+        int order = entry.hash != hash ? (entry.hash < hash ? -1 : 1)
+                                       : compare(tsr_token_name(t, entry.id), name);
+        if (!order)
+            return (int32_t)entry.id;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+int32_t tsr_vocabulary_find(const tsr_tokenizer *t, const char *name, size_t bytes)
+{
+    struct tsr_slice wanted = {name, bytes};
+    return find_hashed(t, wanted, tsr_name_hash(name, bytes));
+}
+
+/* ---- added tokens ---- */
+
 static tsr_status index_added(tsr_tokenizer *t, struct tsr_error *error)
 {
     for (unsigned normalized = 0; normalized < 2; normalized++) {
         struct tsr_added_set *set = &t->added[normalized];
         unsigned value = TSR_TOKEN_ADDED | (normalized ? TSR_ADDED_NORMALIZED : 0);
-        tsr_status status = sort_ids(t, TSR_TOKEN_ADDED | TSR_ADDED_NORMALIZED, value,
-                                     "added_tokens", &set->ids, &set->count, error);
+        tsr_status status = sort_ids(t, TSR_TOKEN_ADDED | TSR_ADDED_NORMALIZED, value, &set->ids,
+                                     &set->count, error);
         if (status != TSR_OK)
             return status;
         size_t i = 0;
@@ -224,8 +336,7 @@ static tsr_status index_added(tsr_tokenizer *t, struct tsr_error *error)
     for (size_t i = 0; i < t->added[1].count; i++) { /* the same text in both sets */
         struct tsr_slice name = tsr_token_name(t, t->added[1].ids[i]);
         if (find(t, t->added[0].ids, t->added[0].count, name) >= 0)
-            return tsr_fail(error, TSR_MALFORMED, "tokenizer: added_tokens: \"%.*s\" occurs twice",
-                            SHOWN(name));
+            return occurs_twice("added_tokens", name, error);
     }
     /* a word character as Rust's regex has it: added tokens are matched by that, not by Oniguruma
      */
@@ -238,48 +349,98 @@ static tsr_status index_added(tsr_tokenizer *t, struct tsr_error *error)
     return TSR_OK;
 }
 
+/* ---- merges ---- */
+
 struct ranked {
     uint32_t left;
     struct tsr_merge merge;
 };
 
-static int compare_ranked(const void *a, const void *b)
+/* Stable: items with equal keys stay in order. `at` [size + 1] is for its work. */
+static void sort_ranked(struct ranked *out, const struct ranked *in, size_t count, int by_left,
+                        uint32_t *at, size_t size)
 {
-    const struct ranked *x = a, *y = b;
-    if (x->left != y->left)
-        return x->left < y->left ? -1 : 1;
-    if (x->merge.right != y->merge.right)
-        return x->merge.right < y->merge.right ? -1 : 1;
-    return x->merge.rank < y->merge.rank ? -1 : 1;
+    memset(at, 0, (size + 1) * sizeof *at);
+    for (size_t i = 0; i < count; i++)
+        at[by_left ? in[i].left : in[i].merge.right]++;
+    places_of_counts(at, size);
+    for (size_t i = 0; i < count; i++)
+        out[at[by_left ? in[i].left : in[i].merge.right]++] = in[i];
 }
 
-/* Finds the three ids of every merge. */
+enum { BATCH = 32 };
+
+/* The ids of the parts of `count` <= BATCH merges. The lookups go side by side, so that the cache
+ * misses of one do not wait for those of another. */
+static void find_parts(const tsr_tokenizer *t, const struct tsr_slice (*pairs)[2], size_t count,
+                       int32_t (*ids)[2])
+{
+    uint32_t hashes[BATCH][2];
+    for (size_t i = 0; i < 2 * count; i++) {
+        hashes[i / 2][i % 2] = tsr_name_hash(pairs[i / 2][i % 2].text, pairs[i / 2][i % 2].bytes);
+        __builtin_prefetch(&t->bucket_at[hashes[i / 2][i % 2] >> t->bucket_shift]);
+    }
+    for (size_t i = 0; i < 2 * count; i++)
+        __builtin_prefetch(&t->vocabulary[t->bucket_at[hashes[i / 2][i % 2] >> t->bucket_shift]]);
+    for (size_t i = 0; i < 2 * count; i++)
+        ids[i / 2][i % 2] = find_hashed(t, pairs[i / 2][i % 2], hashes[i / 2][i % 2]);
+}
+
+/* The id of two known names in a row. Vocabularies list what merges give in order of the merges, so
+ * the entry behind the last result, `guess`, is most often the one. */
+static int32_t find_joined(const tsr_tokenizer *t, const struct tsr_slice parts[2], size_t guess)
+{
+    char joined[2 * TSR_TOKEN_BYTES_MAX];
+    size_t bytes = parts[0].bytes + parts[1].bytes;
+    if (guess < t->size && (t->flags[guess] & TSR_ADDED_VOCABULARY)) {
+        struct tsr_slice name = tsr_token_name(t, guess);
+        if (name.bytes == bytes && !memcmp(name.text, parts[0].text, parts[0].bytes) &&
+            !memcmp(name.text + parts[0].bytes, parts[1].text, parts[1].bytes))
+            return (int32_t)guess;
+    }
+    memcpy(joined, parts[0].text, parts[0].bytes);
+    memcpy(joined + parts[0].bytes, parts[1].text, parts[1].bytes);
+    return tsr_vocabulary_find(t, joined, bytes);
+}
+
+/* Finds the three ids of `count` <= BATCH merges, of which `first` is the first. */
+static tsr_status resolve_batch(const tsr_tokenizer *t, const struct tsr_slice (*pairs)[2],
+                                size_t first, size_t count, struct ranked *found,
+                                struct tsr_error *error)
+{
+    int32_t ids[BATCH][2];
+    find_parts(t, pairs, count, ids);
+    for (size_t i = 0; i < count; i++) {
+        int32_t left = ids[i][0], right = ids[i][1], result = -1;
+        if (left >= 0 && right >= 0)
+            result = find_joined(t, pairs[i], first + i ? found[i - 1].merge.id + 1 : 0);
+        if (result < 0)
+            return tsr_fail(
+                error, TSR_MALFORMED,
+                "tokenizer: merge %zu (\"%.*s\" and \"%.*s\"): %s is not in the vocabulary",
+                first + i, SHOWN(pairs[i][0]), SHOWN(pairs[i][1]),
+                left < 0    ? "the first"
+                : right < 0 ? "the second"
+                            : "the result");
+        found[i] = (struct ranked){(uint32_t)left,
+                                   {(uint32_t)right, (uint32_t)result, (uint32_t)(first + i)}};
+    }
+    return TSR_OK;
+}
+
 static tsr_status resolve_merges(const tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts,
                                  struct ranked *found, struct tsr_error *error)
 {
-    char joined[2 * TSR_TOKEN_BYTES_MAX];
-    for (size_t i = 0; i < parts->merge_count; i++) {
-        struct tsr_slice left = parts->merges[i][0], right = parts->merges[i][1];
-        int32_t ids[3] = {-1, -1, -1};
-        if (left.bytes <= TSR_TOKEN_BYTES_MAX && right.bytes <= TSR_TOKEN_BYTES_MAX) {
-            memcpy(joined, left.text, left.bytes);
-            memcpy(joined + left.bytes, right.text, right.bytes);
-            ids[0] = tsr_vocabulary_find(t, left.text, left.bytes);
-            ids[1] = tsr_vocabulary_find(t, right.text, right.bytes);
-            ids[2] = tsr_vocabulary_find(t, joined, left.bytes + right.bytes);
-        }
-        if (ids[0] < 0 || ids[1] < 0 || ids[2] < 0)
-            return tsr_fail(
-                error, TSR_MALFORMED,
-                "tokenizer: merge %zu (\"%.*s\" and \"%.*s\"): %s is not in the vocabulary", i,
-                SHOWN(left), SHOWN(right),
-                ids[0] < 0   ? "the first"
-                : ids[1] < 0 ? "the second"
-                             : "the result");
-        found[i] =
-            (struct ranked){(uint32_t)ids[0], {(uint32_t)ids[1], (uint32_t)ids[2], (uint32_t)i}};
+    struct tsr_slice pairs[BATCH][2];
+    tsr_status status = TSR_OK;
+    for (size_t i = 0, count; i < parts->merge_count && status == TSR_OK; i += count) {
+        for (count = 0; count < BATCH && i + count < parts->merge_count; count++)
+            if (!parts->merge(parts->merges, i + count, pairs[count]))
+                return tsr_fail(error, TSR_MALFORMED, "tokenizer: merge %zu is not two parts",
+                                i + count);
+        status = resolve_batch(t, (const struct tsr_slice(*)[2])pairs, i, count, found + i, error);
     }
-    return TSR_OK;
+    return status;
 }
 
 static tsr_status take_merges(tsr_tokenizer *t, const struct tsr_tokenizer_parts *parts,
@@ -287,12 +448,15 @@ static tsr_status take_merges(tsr_tokenizer *t, const struct tsr_tokenizer_parts
 {
     size_t count = parts->merge_count;
     struct ranked *found = malloc((count + 1) * sizeof *found);
+    struct ranked *sorted = malloc((count + 1) * sizeof *sorted);
     t->merges = malloc((count + 1) * sizeof *t->merges);
     t->merge_at = malloc((t->size + 1) * sizeof *t->merge_at);
-    tsr_status status = found && t->merges && t->merge_at ? resolve_merges(t, parts, found, error)
-                                                          : no_memory(error);
-    if (status == TSR_OK) {
-        qsort(found, count, sizeof *found, compare_ranked);
+    tsr_status status = found && sorted && t->merges && t->merge_at
+                            ? resolve_merges(t, parts, found, error)
+                            : no_memory(error);
+    if (status == TSR_OK) { /* by left id, then by right id, then by rank */
+        sort_ranked(sorted, found, count, 0, t->merge_at, t->size);
+        sort_ranked(found, sorted, count, 1, t->merge_at, t->size);
         size_t id = 0;
         for (size_t i = 0; i < count; i++) {
             if (i + 1 < count && found[i].left == found[i + 1].left &&
@@ -306,8 +470,11 @@ static tsr_status take_merges(tsr_tokenizer *t, const struct tsr_tokenizer_parts
             t->merge_at[id] = (uint32_t)t->merge_count;
     }
     free(found);
+    free(sorted);
     return status;
 }
+
+/* ---- steps, and all together ---- */
 
 /* Reads "space" or "split BEHAVIOR match|gaps REGEX". */
 static tsr_status take_step(struct tsr_step *step, struct tsr_slice text, struct tsr_error *error)
@@ -406,9 +573,9 @@ void tsr_tokenizer_free(tsr_tokenizer *t)
         free(t->steps[i].text);
         tsr_regex_free(t->steps[i].regex);
     }
-    void *const all[] = {t->flags,        t->name_at,  t->names,  t->byte_at, t->bytes,
-                         t->vocabulary,   t->merge_at, t->merges, t->steps,   t->added[0].ids,
-                         t->added[1].ids, t->prefix,   t->suffix};
+    void *const all[] = {t->flags,        t->name_at,      t->names,    t->byte_at, t->bytes,
+                         t->vocabulary,   t->bucket_at,    t->merge_at, t->merges,  t->steps,
+                         t->added[0].ids, t->added[1].ids, t->prefix,   t->suffix};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     tsr_regex_free(t->word);
@@ -416,11 +583,6 @@ void tsr_tokenizer_free(tsr_tokenizer *t)
 }
 
 /* ---- looking up ---- */
-
-int32_t tsr_vocabulary_find(const tsr_tokenizer *t, const char *name, size_t bytes)
-{
-    return find(t, t->vocabulary, t->vocabulary_count, (struct tsr_slice){name, bytes});
-}
 
 static int32_t find_added(const tsr_tokenizer *t, const char *text)
 {

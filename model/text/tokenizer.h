@@ -2,8 +2,10 @@
  * tokenizer.h: what the files of model/text/ share: the tokenizer's tables, the regular expressions
  * and UTF-8.
  *
- * Everything is looked up in sorted arrays by binary search: no hash tables, so no input can make a
- * lookup slow.
+ * Everything is looked up in sorted arrays by binary search, so no input can make a lookup slow.
+ * The vocabulary, into which a tokenizer of 100,000 merges looks 300,000 times while it is made, is
+ * sorted by a hash of the names first: the leading bits of a hash lead to the one or two names that
+ * may be meant, and names that were made to collide cost what a binary search of them all costs.
  */
 #ifndef TSR_TOKENIZER_H
 #define TSR_TOKENIZER_H
@@ -42,21 +44,23 @@ void *tsr_grow(void *array, size_t *room, size_t need, size_t item);
 /* ---- regex.c ---- */
 
 typedef struct tsr_regex tsr_regex;
+typedef struct tsr_regex_scratch tsr_regex_scratch;
 
 /* Compiles a regular expression in the dialect of tokenizer.json (Oniguruma, Ruby syntax): see
  * regex.c. */
 tsr_status tsr_regex_new(tsr_regex **regex, const char *pattern, size_t bytes,
                          struct tsr_error *error);
 void tsr_regex_free(tsr_regex *regex); /* NULL allowed */
-/* Per thread: where matches are written. NULL: out of memory. */
-void *tsr_regex_scratch_new(void);
-void tsr_regex_scratch_free(void *scratch);
+/* What matching in one text takes: memory, and a budget of work that is linear in its `bytes`.
+ * NULL: out of memory. */
+tsr_regex_scratch *tsr_regex_scratch_new(size_t bytes);
+void tsr_regex_scratch_free(tsr_regex_scratch *scratch); /* NULL allowed */
 /*
  * The leftmost match in well-formed UTF-8 that begins at or after `from`. 1: found, 0: none, -1:
- * more work than a stated bound (10 M backtracking steps from one position, 64 MiB).
+ * the budget is used up, or 48 MiB do not suffice, -2: out of memory.
  */
-int tsr_regex_find(const tsr_regex *regex, void *scratch, const char *text, size_t bytes,
-                   size_t from, size_t *begin, size_t *end);
+int tsr_regex_find(const tsr_regex *regex, tsr_regex_scratch *scratch, const char *text,
+                   size_t bytes, size_t from, size_t *begin, size_t *end);
 
 /* ---- tokenizer.c ---- */
 
@@ -92,15 +96,22 @@ struct tsr_added_set {
     size_t first[257]; /* ids[first[c]] .. begin with byte c */
 };
 
+/* An entry of the vocabulary. */
+struct tsr_entry {
+    uint32_t hash, id; /* of its name */
+};
+
 struct tsr_tokenizer {
     size_t size;
-    uint8_t *flags;       /* [size] */
-    uint32_t *name_at;    /* [size + 1] where a name begins in names */
-    char *names;          /* as in tokenizer.json */
-    uint32_t *byte_at;    /* [size + 1] */
-    char *bytes;          /* what decoding writes */
-    uint32_t *vocabulary; /* [vocabulary_count] ids sorted by name */
+    uint8_t *flags;               /* [size] */
+    uint32_t *name_at;            /* [size + 1] where a name begins in names */
+    char *names;                  /* as in tokenizer.json */
+    uint32_t *byte_at;            /* [size + 1] */
+    char *bytes;                  /* what decoding writes */
+    struct tsr_entry *vocabulary; /* [vocabulary_count] sorted by hash, equal ones by name */
     size_t vocabulary_count;
+    unsigned bucket_shift;    /* hash >> bucket_shift is the bucket of an entry */
+    uint32_t *bucket_at;      /* [buckets + 1] where the entries of a bucket begin in vocabulary */
     int32_t of_byte[256];     /* id of a single byte, -1: none */
     uint32_t *merge_at;       /* [size + 1] by left id */
     struct tsr_merge *merges; /* sorted by left, right */
@@ -119,7 +130,9 @@ struct tsr_tokenizer_parts {
     size_t size;
     const struct tsr_slice *names; /* [size] */
     const uint8_t *flags; /* [size] enum tsr_added, TSR_TOKEN_*; 0: of the vocabulary only */
-    const struct tsr_slice (*merges)[2];
+    /* what merge `index` of `merges` merges; 0: it is not two parts */
+    int (*merge)(const void *merges, size_t index, struct tsr_slice pair[2]);
+    const void *merges;
     size_t merge_count;
     const struct tsr_slice *steps;
     size_t step_count;
@@ -131,6 +144,9 @@ struct tsr_tokenizer_parts {
 /* Checks all of it and makes a tokenizer. */
 tsr_status tsr_tokenizer_build(tsr_tokenizer **tokenizer, const struct tsr_tokenizer_parts *parts,
                                struct tsr_error *error);
+
+/* The hash by which the vocabulary is sorted. */
+uint32_t tsr_name_hash(const char *name, size_t bytes);
 
 /* Id of a vocabulary entry by name, -1: none. */
 int32_t tsr_vocabulary_find(const tsr_tokenizer *tokenizer, const char *name, size_t bytes);

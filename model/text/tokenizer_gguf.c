@@ -175,19 +175,16 @@ static tsr_status load_flags(const tsr_gguf *file, size_t size, uint8_t *flags,
 }
 
 /* Cuts "left right" at its only space. */
-static tsr_status load_merges(const struct tsr_slice *lines, size_t count,
-                              struct tsr_slice (*merges)[2], struct tsr_error *error)
+static int cut_merge(const void *lines, size_t index, struct tsr_slice pair[2])
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *end = lines[i].text + lines[i].bytes;
-        const char *space = lines[i].bytes ? memchr(lines[i].text, ' ', lines[i].bytes) : NULL;
-        if (!space || memchr(space + 1, ' ', (size_t)(end - space) - 1))
-            return tsr_fail(error, TSR_MALFORMED,
-                            "tokenizer.ggml.merges: entry %zu is not two parts", i);
-        merges[i][0] = (struct tsr_slice){lines[i].text, (size_t)(space - lines[i].text)};
-        merges[i][1] = (struct tsr_slice){space + 1, (size_t)(end - space) - 1};
-    }
-    return TSR_OK;
+    struct tsr_slice line = ((const struct tsr_slice *)lines)[index];
+    const char *end = line.text + line.bytes;
+    const char *space = line.bytes ? memchr(line.text, ' ', line.bytes) : NULL;
+    if (!space || memchr(space + 1, ' ', (size_t)(end - space) - 1))
+        return 0;
+    pair[0] = (struct tsr_slice){line.text, (size_t)(space - line.text)};
+    pair[1] = (struct tsr_slice){space + 1, (size_t)(end - space) - 1};
+    return 1;
 }
 
 /* Optional ids around a text; the caller frees *ids. */
@@ -232,23 +229,20 @@ tsr_status tsr_tokenizer_load(tsr_tokenizer **tokenizer, const tsr_gguf *file,
     if (status != TSR_OK)
         return status;
     uint8_t *flags = calloc(parts.size + 1, 1);
-    struct tsr_slice(*merges)[2] = calloc(parts.merge_count + 1, sizeof *merges);
-    status = flags && merges ? load_flags(file, parts.size, flags, error) : no_memory(error);
-    if (status == TSR_OK)
-        status = load_merges(lines, parts.merge_count, merges, error);
+    status = flags ? load_flags(file, parts.size, flags, error) : no_memory(error);
     if (status == TSR_OK)
         status = load_ids(file, "tessera.tokenizer.prefix", &prefix, &parts.prefix_count, error);
     if (status == TSR_OK)
         status = load_ids(file, "tessera.tokenizer.suffix", &suffix, &parts.suffix_count, error);
     parts.flags = flags;
-    parts.merges = (const struct tsr_slice(*)[2])merges;
+    parts.merge = cut_merge;
+    parts.merges = lines;
     parts.prefix = prefix;
     parts.suffix = suffix;
     parts.whole_words = (int)whole_words;
     if (status == TSR_OK)
         status = tsr_tokenizer_build(tokenizer, &parts, error);
     free(flags);
-    free(merges);
     free(prefix);
     free(suffix);
     return status;

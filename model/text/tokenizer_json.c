@@ -9,9 +9,9 @@
  */
 #include <config.h>
 
+#include "json.h"
 #include "tokenizer.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,6 +239,12 @@ static tsr_status read_merges(struct reader *r, const json_t *merges)
     return TSR_OK;
 }
 
+static int merge_of(const void *merges, size_t index, struct tsr_slice pair[2])
+{
+    memcpy(pair, ((const struct tsr_slice(*)[2])merges)[index], 2 * sizeof *pair);
+    return 1;
+}
+
 /* ---- model ---- */
 
 /* All bytes that occur in UTF-8 (not C0, C1, F5 to FF): then no text is unknown, and what is said
@@ -457,8 +463,6 @@ static tsr_status read_post_processor(struct reader *r, const json_t *processor)
 
 static tsr_status read_all(struct reader *r, int *whole_words)
 {
-    if (!json_is_object(r->root))
-        return malformed(r, "the file", "must hold an object");
     tsr_status status = read_model(r, whole_words);
     const json_t *part = json_object_get(r->root, "normalizer");
     if (status == TSR_OK && !absent(part))
@@ -481,19 +485,17 @@ tsr_status tsr_tokenizer_from_json(tsr_tokenizer **tokenizer, const char *json, 
                                    struct tsr_error *error)
 {
     struct reader r = {.error = error};
-    json_error_t where;
     int whole_words = 0;
     *tokenizer = NULL;
-    r.root = json_loadb(json, bytes, JSON_REJECT_DUPLICATES, &where);
-    if (!r.root)
-        return tsr_fail(error, TSR_MALFORMED, "tokenizer.json: byte %d (line %d): %.120s",
-                        where.position, where.line, where.text);
-    tsr_status status = read_all(&r, &whole_words);
+    tsr_status status = tsr_json_load(&r.root, json, bytes, "tokenizer.json", error);
+    if (status == TSR_OK)
+        status = read_all(&r, &whole_words);
     if (status == TSR_OK) {
         struct tsr_tokenizer_parts parts = {.size = r.size,
                                             .names = r.names,
                                             .flags = r.flags,
-                                            .merges = (const struct tsr_slice(*)[2])r.merges,
+                                            .merge = merge_of,
+                                            .merges = r.merges,
                                             .merge_count = r.merge_count,
                                             .steps = r.steps,
                                             .step_count = r.step_count,
