@@ -51,10 +51,11 @@ const struct command command_bench = {
     .text = "limits: read bandwidth, int8, bf16 and f32 peaks, L2 and L3. kernels: time, rate and share of the\n"
             "limit measured just before and after, oneDNN beside ours; a kernel is timed only after its bits\n"
             "were compared with the reference in the same process. model: prompt (pp), tokens (tg), picture\n"
-            "encode, picture codes, picture decode, seconds a picture, peak memory.",
+            "encode, picture codes, picture decode, seconds a picture, time to open, peak memory.",
     .examples = "  tessera bench limits\n"
                 "  tessera bench kernels --filter matmul -t 2\n"
-                "  tessera bench model -m model.gguf --json > new.json\n"
+                "  tessera bench model -m model.gguf\n"
+                "  tessera bench kernels --json > old.json\n"
                 "  tessera bench kernels --compare old.json",
     .arguments_min = 0,
     .arguments_max = 1,

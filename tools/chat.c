@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, LINE_MAX_BYTES = 1 << 20 };
 
 struct chat {
     const struct options *options;
@@ -122,25 +122,44 @@ static int obey(struct chat *chat, const char *line)
     return starts_with(line, "/help") ? 0 : TSR_USAGE;
 }
 
+/* Reads a line without its end into line [LINE_MAX_BYTES]. 1, 0 at the end, -1 if it is longer. */
+static int read_line(char *line)
+{
+    size_t length = 0;
+    int byte;
+
+    while ((byte = getc(stdin)) != EOF && byte != '\n') {
+        if (length == LINE_MAX_BYTES - 1)
+            return -1;
+        line[length++] = (char)byte;
+    }
+    line[length] = '\0';
+    return byte != EOF || length > 0;
+}
+
 /* Reads lines until the end; on a terminal an error ends a turn, in a script it ends the chat. */
 static int converse(struct chat *chat)
 {
     const int terminal = isatty(STDIN_FILENO);
-    char *line = NULL;
-    size_t size = 0;
+    char *const line = malloc(LINE_MAX_BYTES);
     int code = 0;
 
+    if (line == NULL)
+        return program_error(TSR_MEMORY, "out of memory");
     if (terminal)
         fputs(help, stderr);
     while (!program_interrupted()) {
-        ssize_t length;
+        int got;
 
         if (terminal)
             fputs("> ", stderr);
-        length = getline(&line, &size, stdin);
-        if (length < 0)
+        program_undoes(0); /* from here an interruption ends the program: a read that waits would only remember it */
+        got = read_line(line);
+        program_undoes(1);
+        if (got <= 0) {
+            code = got < 0 ? program_error(TSR_USAGE, "a line of more than %d bytes", LINE_MAX_BYTES) : code;
             break;
-        line[strcspn(line, "\n")] = '\0';
+        }
         code = obey(chat, line);
         if (code == -1) {
             code = 0;

@@ -27,7 +27,7 @@ static double relative_error(const struct tsr_tile_loss *loss)
     return loss->value2 > 0 ? sqrt(loss->error2 / loss->value2) : 0;
 }
 
-static int on_tensor(void *data, const struct tsr_convert_report *tensor)
+static void on_tensor(void *data, const struct tsr_convert_report *tensor)
 {
     struct report *report = data;
     struct part_sum *part = &report->parts[tensor->part];
@@ -52,6 +52,11 @@ static int on_tensor(void *data, const struct tsr_convert_report *tensor)
                                         (json_int_t)tensor->bytes, "relative_error",
                                         relative_error(&tensor->loss)));
     progress_show(&report->progress, (double)(tensor->index + 1), (double)tensor->count);
+}
+
+static int stop(void *data)
+{
+    (void)data;
     return program_interrupted();
 }
 
@@ -91,8 +96,6 @@ static void print_table(const struct report *report)
 static int print_json(struct report *report, const char *path)
 {
     json_t *parts = json_object();
-    json_t *all;
-    int bad;
 
     for (size_t i = 0; i < TSR_PARTS; i++) {
         const struct part_sum *part = &report->parts[i];
@@ -104,19 +107,19 @@ static int print_json(struct report *report, const char *path)
                                           (json_int_t)part->bytes, "relative_error",
                                           relative_error(&part->loss)));
     }
-    all = json_pack("{s:s,s:o,s:O}", "output", path, "parts", parts, "tensors", report->tensors);
-    bad = all == NULL || json_dumpf(all, stdout, JSON_INDENT(1)) != 0 || putchar('\n') == EOF;
-    json_decref(all);
-    return bad ? program_error(TSR_IO, "write error on standard output") : 0;
+    return json_print(json_pack("{s:o,s:o,s:O}", "output", json_words(path, strlen(path)), "parts", parts,
+                                "tensors", report->tensors),
+                      JSON_INDENT(1));
 }
 
 static int run(const struct options *options)
 {
     struct report report = {.options = options};
-    struct tsr_convert_options how = {.report = on_tensor, .data = &report};
+    struct tsr_convert_options how = {.report = on_tensor, .stop = stop, .data = &report};
     const char *const source = options->arguments[0];
     struct tsr_error error;
     tsr_status status;
+    int code;
 
     if (options->output == NULL)
         return program_error(TSR_USAGE, "no output: say where with -o FILE.gguf");
@@ -125,13 +128,17 @@ static int run(const struct options *options)
     for (size_t i = 0; i < TSR_PARTS; i++)
         how.part_format[i] = ~0u;
     for (size_t i = 0; i < options->rules.count; i++) {
-        const int code = parse_rule(how.part_format, options->rules.items[i]);
+        code = parse_rule(how.part_format, options->rules.items[i]);
 
         if (code != 0)
             return code;
     }
+    code = program_target(options->output, options);
+    if (code != 0)
+        return code;
     report.tensors = options->json ? json_array() : NULL;
     progress_start(&report.progress, options, "convert", "tensors");
+    program_undoes(1);
     status = tsr_convert(source, options->output, &how, &error);
     progress_end(&report.progress);
     if (status != TSR_OK) {
@@ -139,7 +146,7 @@ static int run(const struct options *options)
         return program_fail(&error);
     }
     if (options->json) {
-        const int code = print_json(&report, options->output);
+        code = print_json(&report, options->output);
 
         json_decref(report.tensors);
         return code;

@@ -77,15 +77,12 @@ static int finish(const struct options *options, const struct reply *reply, doub
     if (options->verbose)
         fprintf(stderr, "prompt: %zu positions in %.2f s; reply: %zu tokens, %.1f tokens/s; end: %s\n",
                 reply->prompt, prompt_seconds, reply->tokens, rate, reply->why);
-    if (options->json) {
-        json_t *all = json_pack("{s:o*,s:s,s:I,s:I,s:f,s:f}", "text", join(reply->text), "end", reply->why,
-                                "prompt_positions", (json_int_t)reply->prompt, "tokens",
-                                (json_int_t)reply->tokens, "prompt_seconds", prompt_seconds,
-                                "tokens_per_second", rate);
-
-        json_dumpf(all, stdout, 0);
-        json_decref(all);
-    }
+    if (options->json)
+        return json_print(json_pack("{s:o,s:s,s:I,s:I,s:f,s:f}", "text", join(reply->text), "end",
+                                    reply->why, "prompt_positions", (json_int_t)reply->prompt, "tokens",
+                                    (json_int_t)reply->tokens, "prompt_seconds", prompt_seconds,
+                                    "tokens_per_second", rate),
+                          0);
     putchar('\n');
     return 0;
 }

@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PATH_BYTES = 4096, SETTINGS_BYTES = 256 };
 
@@ -21,6 +20,7 @@ struct drawing {
     struct progress progress;
     json_t *pictures; /* for --json */
     size_t preview_next; /* step of the next preview */
+    size_t shown_rows;   /* of the preview on the terminal */
     double start, decoded;
 };
 
@@ -42,6 +42,18 @@ static int output_path(char *path, const struct options *options, size_t index)
     return 0;
 }
 
+static int write_picture(struct drawing *drawing, const struct tsr_picture *picture, const char *path,
+                         const char *const *texts)
+{
+    const double start = seconds_now();
+    struct tsr_error error;
+
+    if (tsr_picture_write(picture, path, texts, &error) != TSR_OK)
+        return program_fail(&error);
+    drawing->session.writing += seconds_now() - start;
+    return 0;
+}
+
 static int save(struct drawing *drawing, const struct tsr_event *event)
 {
     const struct options *const options = drawing->options;
@@ -51,19 +63,20 @@ static int save(struct drawing *drawing, const struct tsr_event *event)
     const char *const texts[] = {"Software", "tessera " PACKAGE_VERSION, "prompt", options->prompt, "seed",
                                  seed, "settings", settings, NULL};
     const uint64_t number = options->seed + event->index;
-    struct tsr_error error;
     int code = output_path(path, options, event->index);
 
     if (code != 0)
         return code;
     snprintf(seed, sizeof seed, "%" PRIu64, number);
-    snprintf(settings, sizeof settings, "cfg-scale %g, temp %g, top-k %" PRIu64 ", top-p %g", guidance,
-             options->temperature >= 0 ? options->temperature : 1.0, options->top_k, options->top_p);
-    if (tsr_picture_write(&event->picture, path, texts, &error) != TSR_OK)
-        return program_fail(&error);
+    snprintf(settings, sizeof settings, "cfg-scale %g, temp %g, top-k %" PRIu64 ", top-p %g%s", guidance,
+             options->temperature >= 0 ? options->temperature : 1.0, options->top_k, options->top_p,
+             options->math != NULL && strcmp(options->math, "fast") == 0 ? ", math fast" : "");
+    code = write_picture(drawing, &event->picture, path, texts);
+    if (code != 0)
+        return code;
     if (drawing->pictures != NULL)
         json_array_append_new(drawing->pictures,
-                              json_pack("{s:s,s:I,s:I,s:I}", "path", path, "seed", (json_int_t)number,
+                              json_pack("{s:o,s:I,s:I,s:I}", "path", json_words(path, strlen(path)), "seed", (json_int_t)number,
                                         "width", (json_int_t)event->picture.width, "height",
                                         (json_int_t)event->picture.height));
     else
@@ -71,23 +84,42 @@ static int save(struct drawing *drawing, const struct tsr_event *event)
     return 0;
 }
 
-/* The picture in coloured half blocks, at most 64 columns; the cursor returns to its upper left corner. */
-static void show_blocks(const struct tsr_picture *picture)
+/* Two pixels in one place: a coloured half block, or by NO_COLOR a character for their brightness. */
+static void show_place(const uint8_t *up, const uint8_t *low, int coloured)
 {
-    const size_t step = tsr_ceil_div(picture->width, 64);
-    size_t lines = 0;
+    static const char shades[] = " .:-=+*#%@";
+    const int light = (2 * (up[0] + low[0]) + 5 * (up[1] + low[1]) + up[2] + low[2]) / 16;
 
-    for (size_t y = 0; y + step < picture->height; y += 2 * step, lines++) {
+    if (coloured)
+        fprintf(stderr, "\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\u2580", up[0], up[1], up[2], low[0],
+                low[1], low[2]);
+    else
+        fputc(shades[light * 10 / 256], stderr);
+}
+
+/* The picture in half blocks, as large as the terminal has room for, at most 64 columns; over the one shown before. */
+static void show_blocks(struct drawing *drawing, const struct tsr_picture *picture)
+{
+    const char *const no_color = getenv("NO_COLOR");
+    const int coloured = no_color == NULL || *no_color == '\0';
+    const struct winsize size = terminal_size();
+    const size_t columns = size.ws_col > 64 ? 64 : size.ws_col > 1 ? size.ws_col - 1u : 1;
+    const size_t rows = size.ws_row > 3 ? size.ws_row - 3u : 1; /* the bar, the path, the prompt after it */
+    const size_t across = tsr_ceil_div(picture->width, columns);
+    const size_t down = tsr_ceil_div(picture->height, 2 * rows), step = across > down ? across : down;
+
+    progress_hide(&drawing->progress);
+    if (drawing->shown_rows > 0)
+        fprintf(stderr, "\033[%zuA", drawing->shown_rows);
+    drawing->shown_rows = 0;
+    for (size_t y = 0; y < picture->height; y += 2 * step, drawing->shown_rows++) {
         for (size_t x = 0; x < picture->width; x += step) {
             const uint8_t *const up = picture->rgb + 3 * (y * picture->width + x);
-            const uint8_t *const low = up + 3 * step * picture->width;
 
-            fprintf(stderr, "\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\u2580", up[0], up[1], up[2], low[0],
-                    low[1], low[2]);
+            show_place(up, y + step < picture->height ? up + 3 * step * picture->width : up, coloured);
         }
-        fputs("\033[0m\n", stderr);
+        fputs(coloured ? "\033[0m\033[K\n" : "\033[K\n", stderr);
     }
-    fprintf(stderr, "\033[%zuA", lines);
 }
 
 /* After each row of codes: the picture so far, on the terminal or as a file. */
@@ -104,11 +136,8 @@ static int preview(struct drawing *drawing, const struct tsr_event *event)
     if (tsr_preview(drawing->session.context, 0, &picture, &error) != TSR_OK)
         return program_fail(&error);
     if (options->preview)
-        show_blocks(&picture);
-    if (options->preview_path != NULL &&
-        tsr_picture_write(&picture, options->preview_path, NULL, &error) != TSR_OK)
-        return program_fail(&error);
-    return 0;
+        show_blocks(drawing, &picture);
+    return options->preview_path != NULL ? write_picture(drawing, &picture, options->preview_path, NULL) : 0;
 }
 
 static int stream(struct drawing *drawing)
@@ -122,12 +151,19 @@ static int stream(struct drawing *drawing)
     while (code == 0 && (status = tsr_next(drawing->session.context, &event, &error)) == TSR_OK) {
         if (event.kind == TSR_EVENT_PICTURE_STEP) {
             progress_show(&drawing->progress, (double)event.step, (double)event.steps);
-            if (event.step == event.steps)
-                drawing->decoded = seconds_now();
             code = preview(drawing, &event);
+            if (event.step == event.steps) {
+                drawing->decoded = seconds_now();
+                progress_end(&drawing->progress);
+                progress_start(&drawing->progress, drawing->options, "decode", "pictures");
+            }
         } else if (event.kind == TSR_EVENT_PICTURE) {
-            progress_end(&drawing->progress);
+            progress_hide(&drawing->progress);
+            if (drawing->options->preview && event.index == 0)
+                show_blocks(drawing, &event.picture);
             code = save(drawing, &event);
+            fflush(stdout);
+            progress_show(&drawing->progress, (double)event.step, (double)event.steps);
         }
     }
     progress_end(&drawing->progress);
@@ -146,12 +182,11 @@ static int finish(struct drawing *drawing)
                 (double)codes / (drawing->decoded - drawing->start),
                 drawing->start + seconds - drawing->decoded);
     if (drawing->pictures != NULL) {
-        json_t *all = json_pack("{s:O,s:s,s:f}", "pictures", drawing->pictures, "prompt",
-                                drawing->options->prompt, "seconds", seconds);
+        const char *const prompt = drawing->options->prompt;
 
-        json_dumpf(all, stdout, 0);
-        putchar('\n');
-        json_decref(all);
+        return json_print(json_pack("{s:O,s:o,s:f}", "pictures", drawing->pictures, "prompt",
+                                    json_words(prompt, strlen(prompt)), "seconds", seconds),
+                          0);
     }
     return 0;
 }
@@ -166,8 +201,13 @@ static int run(const struct options *options)
         return program_error(TSR_USAGE, "nothing to draw: say what with -p TEXT");
     if (options->output == NULL)
         return program_error(TSR_USAGE, "no output: say where with -o FILE.png");
-    if (options->preview && !isatty(STDERR_FILENO))
+    if (options->preview && !terminal_obeys())
         return program_error(TSR_USAGE, "--preview needs a terminal; --preview-path FILE writes a PNG");
+    code = program_target(options->output, options);
+    if (code == 0 && options->preview_path != NULL)
+        code = program_target(options->preview_path, options);
+    if (code != 0)
+        return code;
     code = session_open(&drawing.session, options, TSR_PICTURE);
     drawing.start = drawing.decoded = seconds_now();
     if (code == 0 && (tsr_prompt_user(drawing.session.context, options->prompt, NULL, 0, &error) != TSR_OK ||

@@ -11,21 +11,12 @@ static double mib(size_t bytes)
     return (double)bytes / (1024 * 1024);
 }
 
-static int print(json_t *object)
-{
-    const int bad = object == NULL || json_dumpf(object, stdout, JSON_INDENT(1)) != 0 ||
-                    putchar('\n') == EOF;
-
-    json_decref(object);
-    return bad ? program_error(TSR_IO, "write error on standard output") : 0;
-}
-
 /* ---- --cpu ----------------------------------------------------------------------------------------- */
 
 static int show_cpu(const struct options *options)
 {
-    const struct tsr_pool_options wanted = {.threads = (unsigned)options->threads};
-    const uint32_t able = tsr_cpu_tiers(), slow = tsr_cpu_slow_tiers();
+    const struct tsr_pool_options wanted = {.threads = (unsigned)options->threads, .numa = options->numa};
+    const uint32_t able = tsr_cpu_tiers() | tsr_cpu_fast_tiers(), slow = tsr_cpu_slow_tiers();
     struct tsr_topology found;
     struct tsr_error error;
     uint32_t tiers;
@@ -41,25 +32,37 @@ static int show_cpu(const struct options *options)
         for (size_t i = 0; i < TSR_TIERS; i++)
             if (tiers >> i & 1)
                 json_array_append_new(list, json_string(tsr_tier_names[i]));
-        return print(json_pack("{s:i,s:i,s:i,s:f,s:i,s:I,s:I,s:I,s:i,s:s,s:o}", "cores", (int)found.cores,
+        return json_print(json_pack("{s:i,s:i,s:i,s:f,s:i,s:i,s:I,s:I,s:I,s:i,s:s,s:s,s:s,s:o}", "cores", (int)found.cores,
                                "performance_cores", (int)found.performance, "usable", (int)found.usable,
-                               "quota", found.quota, "numa_nodes", (int)found.numa_nodes, "l1",
+                               "quota", found.quota, "numa_nodes", (int)found.numa_nodes, "numa_used",
+                               (int)found.numa_used, "l1",
                                (json_int_t)found.l1_bytes, "l2", (json_int_t)found.l2_bytes, "l3",
                                (json_int_t)found.l3_bytes, "threads", (int)found.threads, "why",
-                               found.why, "tiers", list));
+                               found.why, "cpus", found.cpus, "memory", found.memory, "tiers", list),
+                          JSON_INDENT(1));
     }
-    printf("cores        %u, of the fastest kind %u, usable %u\n", found.cores, found.performance,
-           found.usable);
+    printf("cores        %u", found.cores);
+    if (found.performance < found.cores)
+        printf(": %u fast, %u slower", found.performance, found.cores - found.performance);
+    printf("\nusable       %u (by affinity and cpuset)\n", found.usable);
     if (found.quota > 0)
-        printf("cpu quota    %.2f (cgroup)\n", found.quota);
+        printf("cpu quota    the time of %.2f CPUs (cgroup)\n", found.quota);
+    else
+        printf("cpu quota    none\n");
     printf("numa nodes   %u\n", found.numa_nodes);
-    printf("caches       L1 %zu KiB, L2 %zu KiB, L3 %zu KiB\n", found.l1_bytes / 1024,
-           found.l2_bytes / 1024, found.l3_bytes / 1024);
+    if (found.l1_bytes + found.l2_bytes + found.l3_bytes > 0)
+        printf("caches       L1 %zu KiB, L2 %zu KiB, L3 %zu KiB\n", found.l1_bytes / 1024,
+               found.l2_bytes / 1024, found.l3_bytes / 1024);
+    else
+        printf("caches       unknown: the kernel does not tell\n");
     printf("threads      %s\n", found.why);
+    printf("on cpus      %s\n", found.cpus);
+    printf("memory       %s\n", found.memory);
     for (size_t i = 0; i < TSR_TIERS; i++)
-        printf("tier         %-8s %-28s %s\n", tsr_tier_names[i], tsr_tier_texts[i],
+        printf("tier         %-10s %-29s %s\n", tsr_tier_names[i], tsr_tier_texts[i],
                tiers >> i & 1    ? "in use"
                : !(able >> i & 1) ? "not in this CPU"
+               : tsr_tier_bases[i] != i ? "with --math fast"
                : slow >> i & 1    ? "able, but slow here"
                                   : "switched off");
     return 0;
@@ -81,13 +84,16 @@ static int show_kernels(const struct options *options)
 
         for (size_t i = 0; i < TSR_OPS; i++)
             json_object_set_new(object, tsr_op_names[i], json_string(tsr_tier_names[chosen.tier[i]]));
-        return print(json_pack("{s:o,s:I}", "kernels", object, "math_fingerprint",
-                               (json_int_t)tsr_math_fingerprint()));
+        return json_print(json_pack("{s:o,s:I}", "kernels", object, "math_fingerprint",
+                               (json_int_t)tsr_math_fingerprint()),
+                          JSON_INDENT(1));
     }
     for (size_t op = 0; op < TSR_OPS; op++) {
-        printf("%-18s %-8s of", tsr_op_names[op], tsr_tier_names[chosen.tier[op]]);
+        printf("%-18s %-10s of", tsr_op_names[op], tsr_tier_names[chosen.tier[op]]);
         for (size_t i = 0; i < tsr_impl_count; i++)
-            if (tsr_impls[i].op == op)
+            if (tsr_impls[i].op == op && tsr_impls[i].bound > 0)
+                printf(" %s (within %.1e)", tsr_tier_names[tsr_impls[i].tier], (double)tsr_impls[i].bound);
+            else if (tsr_impls[i].op == op)
                 printf(" %s", tsr_tier_names[tsr_impls[i].tier]);
         putchar('\n');
     }
@@ -131,7 +137,10 @@ static int show_text(const tsr_model *model, const struct options *options)
         printf("pictures     drawn %zux%zu from %zu codes, read as %zu positions\n", info.picture_width,
                info.picture_height, info.picture_codes, info.see_tokens);
     for (size_t i = 0; i < JOBS; i++) {
-        const struct tsr_settings settings = {.cache_format = ~0u, .wants = jobs[i].wants};
+        const struct tsr_settings settings = {
+            .context = session_positions(&info, options, jobs[i].wants),
+            .cache_format = ~0u,
+            .wants = jobs[i].wants};
         struct tsr_error error;
         struct tsr_plan plan;
 
@@ -153,7 +162,7 @@ static int show_text(const tsr_model *model, const struct options *options)
     return 0;
 }
 
-static int show_json(const tsr_model *model)
+static int show_json(const tsr_model *model, const struct options *options)
 {
     const tsr_gguf *const file = tsr_model_file(model);
     json_t *tensors = json_array(), *plans = json_object(), *metadata = json_object();
@@ -172,31 +181,40 @@ static int show_json(const tsr_model *model)
                                                  (json_int_t)tensor->bytes));
     }
     for (size_t i = 0; i < JOBS; i++) {
-        const struct tsr_settings settings = {.cache_format = ~0u, .wants = jobs[i].wants};
+        const struct tsr_settings settings = {
+            .context = session_positions(&info, options, jobs[i].wants),
+            .cache_format = ~0u,
+            .wants = jobs[i].wants};
+        struct tsr_error error;
         struct tsr_plan plan;
 
-        if ((info.can & jobs[i].wants) == jobs[i].wants &&
-            tsr_plan_make(&plan, model, &settings, NULL) == TSR_OK)
-            json_object_set_new(plans, jobs[i].job,
+        if ((info.can & jobs[i].wants) != jobs[i].wants)
+            continue;
+        if (tsr_plan_make(&plan, model, &settings, &error) != TSR_OK) {
+            json_decref(tensors);
+            json_decref(plans);
+            json_decref(metadata);
+            return program_fail(&error);
+        }
+        json_object_set_new(plans, jobs[i].job,
                                 json_pack("{s:I,s:I,s:I,s:I}", "weights", (json_int_t)plan.weights,
                                           "cache", (json_int_t)plan.cache, "buffers",
                                           (json_int_t)plan.buffers, "total", (json_int_t)plan.total));
     }
     for (size_t i = 0; tsr_gguf_entry(file, i, &key, value, sizeof value); i++)
-        json_object_set_new(metadata, key, json_string(value));
-    return print(json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "family", info.family, "name",
-                           info.name, "vocabulary", (json_int_t)info.vocabulary, "context_max",
+        json_object_set_new(metadata, key, json_words(value, strlen(value)));
+    return json_print(json_pack("{s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "family", info.family, "name",
+                           json_words(info.name, strlen(info.name)), "vocabulary", (json_int_t)info.vocabulary, "context_max",
                            (json_int_t)info.context_max, "picture_width",
                            (json_int_t)info.picture_width, "picture_height",
                            (json_int_t)info.picture_height, "picture_codes",
                            (json_int_t)info.picture_codes, "memory", plans, "tensors", tensors,
-                           "metadata", metadata));
+                           "metadata", metadata),
+                      JSON_INDENT(1));
 }
 
 static int run(const struct options *options)
 {
-    struct tsr_model_options how = {.verify = options->verify};
-    struct tsr_error error;
     tsr_model *model;
     int code;
 
@@ -206,14 +224,9 @@ static int run(const struct options *options)
         return show_kernels(options);
     if (options->argument_count == 0)
         return program_error(TSR_USAGE, "usage: tessera info %s", command_info.arguments);
-    code = program_load(options, &how.load);
-    if (code != 0)
-        return code;
-    if (tsr_model_open(&model, options->arguments[0], &how, &error) != TSR_OK)
-        return program_fail(&error);
-    program_guards(tsr_model_file(model));
-    code = options->json ? show_json(model) : show_text(model, options);
-    program_guards(NULL);
+    code = program_model(&model, options->arguments[0], options);
+    if (code == 0)
+        code = options->json ? show_json(model, options) : show_text(model, options);
     tsr_model_close(model);
     return code;
 }

@@ -69,6 +69,8 @@ int main(int argc, char **argv)
     struct options options;
     int code;
 
+    program_descriptors();
+    program_catch();
     if (tsr_cpu_tiers() == 0)
         return program_error(TSR_CPU, "this CPU is below the floor: tessera needs x86-64 with AVX2, FMA, "
                                       "F16C and BMI2, or AArch64");
@@ -92,7 +94,7 @@ int main(int argc, char **argv)
         options_help(command, stdout);
         return program_flush();
     }
-    program_catch();
+    json_begin();
     code = command->run(&options);
     return code == 0 ? program_flush() : code;
 }

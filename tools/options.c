@@ -49,7 +49,8 @@ static const struct flag flags[] = {
     {"top-p", 0, DESCRIBE | DRAW | CHAT, REAL, AT(top_p), 0, 1, "X", "choose among the likeliest that make up X (default 1)"},
     {"tokens", 'n', DESCRIBE | CHAT | BENCH, WHOLE, AT(tokens), 1, 1 << 30, "N", "longest reply in tokens (default 512)"},
     {"ctx-size", 'c', RUNS, WHOLE, AT(context), 1, 1 << 30, "N", "positions of the context (default: what the job needs)"},
-    {"ctk", 0, RUNS, TEXT, AT(cache_type), 0, 0, "TYPE", "key and value cache: f16 or f32 (default f16; f32 for f32 models)"},
+    {"ctk", 0, RUNS, TEXT, AT(key_type), 0, 0, "TYPE", "key and value cache: f16, q8_0 or f32 (default f16; f32 for f32 models)"},
+    {"ctv", 0, RUNS, TEXT, AT(value_type), 0, 0, "TYPE", "as --ctk: one type holds both, so either flag is enough"},
     {"preview", 0, DRAW, SWITCH, AT(preview), 0, 0, NULL, "show the picture growing on the terminal"},
     {"preview-path", 0, DRAW, TEXT, AT(preview_path), 0, 0, "FILE", "rewrite this PNG while the picture grows"},
     {"ids", 0, PROBE, TEXT, AT(ids), 0, 0, "FILE", "token ids to read: .npy (int32, int64) or text"},
@@ -60,15 +61,17 @@ static const struct flag flags[] = {
     {"kernels", 0, INFO, SWITCH, AT(kernels), 0, 0, NULL, "which kernel each operator uses"},
     {"threads", 't', EVERY, WHOLE, AT(threads), 1, 1024, "N", "threads (default: the performance cores that may be used)"},
     {"pin", 0, RUNS | BENCH, SWITCH, AT(pin), 0, 0, NULL, "bind each thread to a core"},
+    {"numa", 0, INFO | RUNS | BENCH, TEXT, AT(numa), 0, 0, "MODE", "memory of several NUMA nodes: auto (default: where it is first touched), interleave, bind (threads and memory on one node) or bind:NODE; what a mapped file has in memory already stays there, but for --load read or huge"},
     {"cpu-isa", 0, INFO | RUNS | BENCH, TEXT, AT(tiers), 0, 0, "TIER", "use kernels up to this tier (ref, avx2, avx512, ...), or without: -avx512 (also TESSERA_CPU)"},
-    {"math", 0, RUNS, TEXT, AT(math), 0, 0, "MODE", "exact: the same bits on every machine (default)"},
+    {"math", 0, INFO | RUNS | BENCH, TEXT, AT(math), 0, 0, "MODE", "exact: the same bits on every machine (default); fast: nearly those, sooner"},
     {"load", 0, INFO | RUNS | BENCH, TEXT, AT(load), 0, 0, "HOW", "map (default), read or huge (huge pages)"},
     {"force", 0, RUNS, SWITCH, AT(force), 0, 0, NULL, "run although the memory plan does not fit"},
+    {"profile", 0, DESCRIBE | DRAW | PROBE, SWITCH, AT(profile), 0, 0, NULL, "say on stderr where the time went, operator by operator"},
     {"repeat", 'r', BENCH, WHOLE, AT(repeat), 1, 1000, "N", "repetitions (default 5)"},
-    {"filter", 0, BENCH, TEXT, AT(filter), 0, 0, "TEXT", "only kernels whose name contains TEXT"},
+    {"filter", 0, BENCH, TEXT, AT(filter), 0, 0, "TEXT", "only kernels or tests whose name contains TEXT"},
     {"compare", 0, BENCH, TEXT, AT(compare), 0, 0, "FILE", "compare with a saved --json run; exit 1 if slower than noise"},
     {"full", 0, BENCH, SWITCH, AT(full), 0, 0, NULL, "all shapes and tiers, not only the short list"},
-    {"json", 0, EVERY, SWITCH, AT(json), 0, 0, NULL, "machine-readable output"},
+    {"json", 0, EVERY & ~(CHAT | PROBE), SWITCH, AT(json), 0, 0, NULL, "machine-readable output"},
     {"verbose", 'v', EVERY, SWITCH, AT(verbose), 0, 0, NULL, "say more on stderr: plan, timings"},
     {"quiet", 'q', EVERY, SWITCH, AT(quiet), 0, 0, NULL, "no progress"},
     {"help", 'h', EVERY, SWITCH, AT(help), 0, 0, NULL, "this help"},
@@ -299,6 +302,9 @@ void options_man(const struct command *command, FILE *out)
             roff(out, commands[c]->summary);
             fputc('\n', out);
         }
+        fputs(".SH FILES\n.TP\n\\fI/usr/share/tessera/mini\\-janus\\-Q8_0.gguf\\fR\n"
+              "a small model that comes with the program (below another prefix if it was installed there)\n",
+              out);
         man_foot(out);
         return;
     }

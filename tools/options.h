@@ -41,13 +41,13 @@ struct options {
     /* how to generate */
     double temperature, top_p, guidance; /* temperature, guidance < 0: default of the model */
     uint64_t seed, top_k, tokens, context, count;
-    const char *cache_type;
+    const char *key_type, *value_type;
     /* how to run */
     uint64_t threads;
-    const char *tiers, *load, *math;
+    const char *tiers, *load, *math, *numa;
     int pin, force;
     /* what to print */
-    int json, verbose, quiet, help, preview, verify, cpu, kernels;
+    int json, verbose, quiet, help, preview, verify, cpu, kernels, profile;
     const char *preview_path, *compare, *filter;
     uint64_t repeat;
     int full;

@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 /* Prints "tessera: <message>" on one line of at most 300 bytes to stderr; returns `code`. */
 int program_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -23,13 +24,24 @@ int program_fail(const struct tsr_error *error);
 /* Flushes stdout; the exit code TSR_IO if what was printed did not reach its reader. */
 int program_flush(void);
 
+/* Opens what of standard input, output and error is closed, so that no file of ours gets its number. */
+void program_descriptors(void);
+
+/* Before any work: the folder of `path` can be written to, and `path` is none of the files that the job reads
+ * (the model, pictures, files of a folder to be converted). 0 or an exit code. */
+int program_target(const char *path, const struct options *options);
+
 /* ---- interruption: SIGINT and SIGTERM cancel the context in use and are remembered ------------------- */
 
+/* From here on an interruption ends the process at once with exit 130, and a model file that is cut while it
+ * is mapped (SIGBUS) with exit 3, each with a line. */
 void program_catch(void);
-void program_cancels(tsr_context *context); /* NULL: none in use */
+/* While on, an interruption is only remembered: the job looks at program_interrupted, undoes what is half done
+ * and ends by itself. Switching it off with one remembered ends the process as program_catch says. */
+void program_undoes(int on);
+/* The same with a context in use, which is cancelled; NULL: none. */
+void program_cancels(tsr_context *context);
 int program_interrupted(void);
-/* A file cut while it is mapped raises SIGBUS: inside this range that ends in one line and exit 3. */
-void program_guards(const tsr_gguf *file);
 
 /* ---- a model with its pool and context ------------------------------------------------------------- */
 
@@ -39,6 +51,9 @@ struct session {
     tsr_context *context;
     struct tsr_model_info info;
     struct tsr_plan plan;
+    struct tsr_profile *profile; /* with --profile, else NULL */
+    double opened;               /* when the context was ready */
+    double writing;              /* seconds it took to write results to files */
 };
 
 /* The tiers asked for by --cpu-isa or TESSERA_CPU. 0 or an exit code. */
@@ -47,7 +62,10 @@ int program_tiers(const struct options *options, uint32_t *tiers);
 /* The way to load asked for by --load. 0 or an exit code. */
 int program_load(const struct options *options, enum tsr_load *load);
 
-/* Makes the pool asked for by -t and --pin. 0 or an exit code. */
+/* Opens a model; with --verify checks every checksum, with progress. 0 or an exit code; *model is the caller's. */
+int program_model(tsr_model **model, const char *path, const struct options *options);
+
+/* Makes the pool asked for by -t, --pin and --numa (for memory touched afterwards). 0 or an exit code. */
 int program_pool(const struct options *options, tsr_pool **pool);
 
 /*
@@ -56,6 +74,15 @@ int program_pool(const struct options *options, tsr_pool **pool);
  */
 int session_open(struct session *session, const struct options *options, unsigned wants);
 void session_close(struct session *session);
+
+/* Positions of the cache that a describe or a draw needs at most; 0: the library's default. */
+size_t session_positions(const struct tsr_model_info *info, const struct options *options,
+                         unsigned wants);
+
+/* With --profile: makes session->profile and measures the machine's rates. 0 or an exit code. */
+int profile_open(struct session *session, const struct options *options, uint32_t tiers);
+/* Prints it; of the wall time, `writing` seconds went into files. */
+void profile_print(const struct tsr_profile *profile, double wall_seconds, double writing);
 
 /* Bytes that this process may still take: the least of free memory, cgroup limit and address space. */
 uint64_t memory_available(void);
@@ -78,9 +105,23 @@ struct progress {
 void progress_start(struct progress *progress, const struct options *options, const char *what,
                     const char *unit);
 void progress_show(struct progress *progress, double done, double total);
+void progress_hide(struct progress *progress); /* until the next progress_show */
 void progress_end(struct progress *progress);
 
+/* Whether stderr is a terminal that obeys escape sequences, and its size (80 x 24 if it does not say). */
+int terminal_obeys(void);
+struct winsize terminal_size(void);
+
 double seconds_now(void);
+
+/* ---- JSON ------------------------------------------------------------------------------------------------ */
+
+/* Before the first use of JSON: failures of its memory are noted from here on. */
+void json_begin(void);
+/* Text of any bytes as a JSON string; what is not UTF-8 becomes '?'. */
+json_t *json_words(const char *text, size_t bytes);
+/* Prints a value and drops it. 0 or an exit code: also if any part of it could not be made. */
+int json_print(json_t *all, size_t flags);
 
 /* ---- files of numbers ------------------------------------------------------------------------------------ */
 

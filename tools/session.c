@@ -29,61 +29,10 @@ static uint64_t kilobytes(const char *path, const char *name)
     return value;
 }
 
-/* The number in a control file of our cgroup (v2); UINT64_MAX if there is none or it says "max". */
-static uint64_t cgroup_number(const char *group, const char *name)
-{
-    char path[2 * LINE], line[64];
-    uint64_t value = UINT64_MAX;
-    FILE *file;
-
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, name);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return value;
-    if (fgets(line, sizeof line, file) != NULL && line[0] >= '0' && line[0] <= '9')
-        value = strtoull(line, NULL, 10);
-    fclose(file);
-    return value;
-}
-
-/* What the control groups on the way to the root still grant. */
-static uint64_t cgroup_available(void)
-{
-    char line[LINE] = "";
-    uint64_t least = UINT64_MAX;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    char *group = NULL;
-
-    if (file == NULL)
-        return least;
-    while (group == NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "0::", 3) == 0)
-            group = line + 3;
-    fclose(file);
-    if (group == NULL)
-        return least;
-    group[strcspn(group, "\n")] = '\0';
-    for (;;) {
-        const uint64_t limit = cgroup_number(group, "memory.max");
-        const uint64_t used = cgroup_number(group, "memory.current");
-        char *slash;
-
-        if (limit != UINT64_MAX && used != UINT64_MAX) {
-            const uint64_t left = limit > used ? limit - used : 0;
-
-            least = left < least ? left : least;
-        }
-        slash = strrchr(group, '/');
-        if (slash == NULL)
-            return least;
-        *slash = '\0';
-    }
-}
-
 uint64_t memory_available(void)
 {
     uint64_t least = kilobytes("/proc/meminfo", "MemAvailable:");
-    const uint64_t group = cgroup_available();
+    const uint64_t group = tsr_cgroup_memory(NULL);
     struct rlimit limit;
 
     if (least == 0)
@@ -96,6 +45,24 @@ uint64_t memory_available(void)
         least = left < least ? left : least;
     }
     return least;
+}
+
+/* -ctk and -ctv: one type holds keys and values. */
+static int cache_type(uint32_t *format, const struct options *options)
+{
+    const char *const type = options->key_type != NULL ? options->key_type : options->value_type;
+
+    if (type == NULL)
+        return 0;
+    if (options->value_type != NULL && strcmp(type, options->value_type) != 0)
+        return program_error(TSR_USAGE,
+                             "--ctk %.40s --ctv %.40s: keys and values have the same type; give one",
+                             type, options->value_type);
+    if (tsr_format_parse(format, type, NULL) == TSR_OK &&
+        (*format == TSR_F16 || *format == TSR_F32 || *format == TSR_T8))
+        return 0;
+    return program_error(TSR_USAGE, "--%s %.40s: must be f16, q8_0 or f32",
+                         options->key_type != NULL ? "ctk" : "ctv", type);
 }
 
 static int fill_settings(struct tsr_settings *settings, const struct options *options, unsigned wants)
@@ -112,18 +79,8 @@ static int fill_settings(struct tsr_settings *settings, const struct options *op
         .cache_format = ~0u,
         .wants = wants,
     };
-    if (options->cache_type != NULL) {
-        if (strcmp(options->cache_type, "f16") == 0)
-            settings->cache_format = TSR_F16;
-        else if (strcmp(options->cache_type, "f32") == 0)
-            settings->cache_format = TSR_F32;
-        else
-            return program_error(TSR_USAGE, "--ctk %.40s: must be f16 or f32", options->cache_type);
-    }
-    if (options->math != NULL && strcmp(options->math, "exact") != 0)
-        return strcmp(options->math, "fast") == 0
-                   ? program_error(TSR_UNSUPPORTED, "--math fast: this build has no fast kernels; leave it out")
-                   : program_error(TSR_USAGE, "--math %.40s: must be exact", options->math);
+    if (cache_type(&settings->cache_format, options) != 0)
+        return TSR_USAGE;
     return program_tiers(options, &settings->tiers);
 }
 
@@ -144,9 +101,28 @@ static int check_memory(const struct session *session, const struct options *opt
                          (double)session->plan.total / mib, (double)available / mib);
 }
 
+/* A text has at most a token a byte; beside it the template and the model's own system text. */
+size_t session_positions(const struct tsr_model_info *info, const struct options *options,
+                         unsigned wants)
+{
+    enum { TEMPLATE = 128, PROMPT = 64, TOKENS = 512, AROUND = 2 /* begin and end of a picture */ };
+    const size_t pictures = options->images.count > 0 ? options->images.count : 1;
+    const size_t prompt = options->prompt != NULL ? strlen(options->prompt) : PROMPT;
+    const size_t system = options->system != NULL ? strlen(options->system) : 0;
+    size_t positions = TEMPLATE + prompt + system;
+
+    if (wants == (TSR_TEXT | TSR_SEE))
+        positions += pictures * (info->see_tokens + AROUND) +
+                     (options->tokens > 0 ? (size_t)options->tokens : TOKENS);
+    else if (wants == TSR_PICTURE)
+        positions += info->picture_codes;
+    else
+        return 0;
+    return positions < info->context_max ? positions : info->context_max;
+}
+
 int session_open(struct session *session, const struct options *options, unsigned wants)
 {
-    struct tsr_model_options how = {.verify = options->verify};
     struct tsr_settings settings;
     struct tsr_error error;
     int code;
@@ -154,15 +130,16 @@ int session_open(struct session *session, const struct options *options, unsigne
     memset(session, 0, sizeof *session);
     if (options->model == NULL)
         return program_error(TSR_USAGE, "no model: give one with -m FILE.gguf");
-    code = program_load(options, &how.load);
+    code = fill_settings(&settings, options, wants);
+    if (code == 0 && options->numa != NULL) /* holds for what is touched afterwards: for the model, too */
+        code = program_pool(options, &session->pool);
     if (code == 0)
-        code = fill_settings(&settings, options, wants);
+        code = program_model(&session->model, options->model, options);
     if (code != 0)
         return code;
-    if (tsr_model_open(&session->model, options->model, &how, &error) != TSR_OK)
-        return program_fail(&error);
-    program_guards(tsr_model_file(session->model));
     tsr_model_describe(session->model, &session->info);
+    if (settings.context == 0)
+        settings.context = session_positions(&session->info, options, wants);
     if ((wants & TSR_PICTURE) && !(session->info.can & TSR_PICTURE))
         return program_error(TSR_USAGE, "%.100s: this model cannot draw", options->model);
     if ((wants & TSR_SEE) && !(session->info.can & TSR_SEE))
@@ -170,21 +147,27 @@ int session_open(struct session *session, const struct options *options, unsigne
     if (tsr_plan_make(&session->plan, session->model, &settings, &error) != TSR_OK)
         return program_fail(&error);
     code = check_memory(session, options);
-    if (code == 0)
+    if (code == 0 && session->pool == NULL) /* the plan first: stacks of threads take address space */
         code = program_pool(options, &session->pool);
+    if (code == 0)
+        code = profile_open(session, options, settings.tiers);
     if (code != 0)
         return code;
+    settings.profile = session->profile;
     if (tsr_context_new(&session->context, session->model, session->pool, &settings, &error) != TSR_OK)
         return program_fail(&error);
     program_cancels(session->context);
+    session->opened = seconds_now();
     return 0;
 }
 
 void session_close(struct session *session)
 {
+    if (session->profile != NULL && session->context != NULL)
+        profile_print(session->profile, seconds_now() - session->opened, session->writing);
     program_cancels(NULL);
-    program_guards(NULL);
     tsr_context_free(session->context);
     tsr_pool_free(session->pool);
     tsr_model_close(session->model);
+    free(session->profile);
 }
