@@ -14,7 +14,7 @@ struct bench_settings {
     const char *model;  /* GGUF file of bench_model */
     unsigned repeat;    /* measurements per row, the median counts */
     size_t tokens;      /* of bench_model's tg, 0: default */
-    const char *filter; /* only kernels whose name contains this; NULL: all */
+    const char *filter; /* only kernels or tests whose name contains this; NULL: all */
     int full, json, quiet;
     const char *compare; /* a saved --json run, NULL: none */
 };
@@ -24,5 +24,9 @@ struct bench_settings {
 tsr_status bench_limits(const struct bench_settings *settings, struct tsr_error *error);
 tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error *error);
 tsr_status bench_model(const struct bench_settings *settings, struct tsr_error *error);
+
+/* Measures the machine's rates for a profile; of the settings, pool and tiers count. */
+tsr_status bench_rates(const struct bench_settings *settings, struct tsr_profile *profile,
+                       struct tsr_error *error);
 
 #endif

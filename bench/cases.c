@@ -20,6 +20,12 @@
 
 enum { COPIES_BYTES = 160 << 20, COPIES_MAX = 64 };
 
+/* A matrix with the rows of a token, of guidance, of four guided pictures and of prompts. */
+#define MATRIX(op, format, label, n, k)                                                            \
+    {op, label, 1, n, k, 0, format, 1}, {op, label, 2, n, k, 0, format, 1},                        \
+        {op, label, 8, n, k, 0, format, 1}, {op, label, 24, n, k, 0, format, 1},                   \
+        {op, label, 96, n, k, 0, format, 1}, {op, label, 576, n, k, 0, format, 1}
+
 const struct shape bench_shapes[] = {
     {TSR_OP_matmul_t4, "token", 1, 5632, 2048, 0, TSR_T4, 0},
     {TSR_OP_matmul_t4, "guided pair", 2, 5632, 2048, 0, TSR_T4, 0},
@@ -27,18 +33,18 @@ const struct shape bench_shapes[] = {
     {TSR_OP_matmul_t4, "", 24, 5632, 2048, 0, TSR_T4, 0},
     {TSR_OP_matmul_t4, "", 96, 5632, 2048, 0, TSR_T4, 0},
     {TSR_OP_matmul_t4, "picture", 576, 5632, 2048, 0, TSR_T4, 0},
-    {TSR_OP_matmul_t4, "q, k, v", 576, 2048, 2048, 0, TSR_T4, 1},
-    {TSR_OP_matmul_t4, "down", 576, 2048, 5632, 0, TSR_T4, 1},
-    {TSR_OP_matmul_t4, "head", 1, 102400, 2048, 0, TSR_T4, 1},
+    MATRIX(TSR_OP_matmul_t4, TSR_T4, "q, k, v", 2048, 2048),
+    MATRIX(TSR_OP_matmul_t4, TSR_T4, "down", 2048, 5632),
+    MATRIX(TSR_OP_matmul_t4, TSR_T4, "head", 102400, 2048),
     {TSR_OP_matmul_t8, "token", 1, 5632, 2048, 0, TSR_T8, 0},
     {TSR_OP_matmul_t8, "guided pair", 2, 5632, 2048, 0, TSR_T8, 0},
     {TSR_OP_matmul_t8, "4 guided", 8, 5632, 2048, 0, TSR_T8, 0},
     {TSR_OP_matmul_t8, "", 24, 5632, 2048, 0, TSR_T8, 0},
     {TSR_OP_matmul_t8, "", 96, 5632, 2048, 0, TSR_T8, 0},
     {TSR_OP_matmul_t8, "picture", 576, 5632, 2048, 0, TSR_T8, 0},
-    {TSR_OP_matmul_t8, "q, k, v", 576, 2048, 2048, 0, TSR_T8, 1},
-    {TSR_OP_matmul_t8, "down", 576, 2048, 5632, 0, TSR_T8, 1},
-    {TSR_OP_matmul_t8, "head", 1, 102400, 2048, 0, TSR_T8, 1},
+    MATRIX(TSR_OP_matmul_t8, TSR_T8, "q, k, v", 2048, 2048),
+    MATRIX(TSR_OP_matmul_t8, TSR_T8, "down", 2048, 5632),
+    MATRIX(TSR_OP_matmul_t8, TSR_T8, "head", 102400, 2048),
     {TSR_OP_matmul_tf, "f16 token", 1, 5632, 2048, 0, TSR_F16, 0},
     {TSR_OP_matmul_tf, "f16 picture", 576, 2048, 2048, 0, TSR_F16, 0},
     {TSR_OP_matmul_tf, "f32 token", 1, 5632, 2048, 0, TSR_F32, 1},
@@ -46,9 +52,15 @@ const struct shape bench_shapes[] = {
     {TSR_OP_matmul_tf, "bf16 picture", 576, 2048, 2048, 0, TSR_BF16, 1},
     {TSR_OP_attention, "prefill f16", 576, 576, 128, 16, TSR_F16, 0},
     {TSR_OP_attention, "prefill f16", 1024, 4096, 128, 16, TSR_F16, 1},
+    {TSR_OP_attention, "prefill q8", 576, 576, 128, 16, TSR_T8, 0},
+    {TSR_OP_attention, "prefill q8", 1024, 4096, 128, 16, TSR_T8, 1},
     {TSR_OP_attention, "token f16", 1, 4096, 128, 16, TSR_F16, 0},
+    {TSR_OP_attention, "token q8", 1, 4096, 128, 16, TSR_T8, 0},
+    {TSR_OP_attention, "1 kv head f16", 1, 65536, 128, 1, TSR_F16, 0},
+    {TSR_OP_attention, "1 kv head q8", 1, 65536, 128, 1, TSR_T8, 1},
     {TSR_OP_attention, "vision f32", 576, 576, 64, 16, TSR_F32, 0},
     {TSR_OP_attention, "decoder f32", 576, 576, 512, 1, TSR_F32, 0},
+    {TSR_OP_attention_merge, "", 1, 4096, 128, 16, 0, 0},
     {TSR_OP_conv2d_tf, "3x3", 384, 128, 128, 3, TSR_F32, 0},
     {TSR_OP_conv2d_tf, "3x3", 96, 256, 256, 3, TSR_F32, 0},
     {TSR_OP_conv2d_tf, "3x3", 24, 512, 512, 3, TSR_F32, 0},
@@ -62,11 +74,14 @@ const struct shape bench_shapes[] = {
     {TSR_OP_codebook_nearest, "Emu3", 1024, 32768, 4, 0, TSR_F32, 1},
     {TSR_OP_codebook_nearest, "large", 576, 262144, 16, 0, TSR_F32, 1},
     {TSR_OP_quantize_rows, "", 96, 0, 2048, 0, 0, 0},
-    {TSR_OP_gather_rows, "t4", 96, 16384, 2048, 0, TSR_T4, 0},
+    {TSR_OP_gather_rows, "t4", 96, 96 * TSR_PANEL, 2048, 0, TSR_T4, 0},
     {TSR_OP_kv_store, "f16", 64, 1024, 128, 16, TSR_F16, 0},
+    {TSR_OP_kv_store, "q8", 64, 1024, 128, 16, TSR_T8, 0},
     {TSR_OP_rmsnorm, "", 48, 0, 2048, 0, 0, 0},
     {TSR_OP_layernorm, "", 96, 0, 1024, 0, 0, 0},
     {TSR_OP_l2norm, "", 576, 0, 8, 0, 0, 1},
+    {TSR_OP_rmsnorm_quantize, "", 48, 0, 2048, 0, 0, 0},
+    {TSR_OP_layernorm_quantize, "", 96, 0, 1024, 0, 0, 0},
     {TSR_OP_groupnorm, "", 24 * 24, 32, 512, 0, 0, 0},
     {TSR_OP_groupnorm, "", 384 * 384, 32, 128, 0, 0, 1},
     {TSR_OP_rope_table, "", 96, 0, 128, 0, 0, 1},
@@ -76,12 +91,14 @@ const struct shape bench_shapes[] = {
     {TSR_OP_gelu_erf, "", 24, 0, 4096, 0, 0, 0},
     {TSR_OP_gelu_tanh, "", 24, 0, 4096, 0, 0, 1},
     {TSR_OP_silu_mul, "", 12, 0, 5632, 0, 0, 0},
+    {TSR_OP_silu_mul_quantize, "", 12, 0, 5632, 0, 0, 0},
     {TSR_OP_add, "", 32, 0, 2048, 0, 0, 0},
     {TSR_OP_upsample2x, "", 24, 0, 256, 0, 0, 0},
     {TSR_OP_resize, "1024x768", 768, 1024, 384, 0, 0, 0},
     {TSR_OP_argmax, "", 1, 0, 102400, 0, 0, 0},
     {TSR_OP_sample, "guided", 1, 0, 16384, 0, 0, 0},
 };
+#undef MATRIX
 const size_t bench_shape_count = sizeof bench_shapes / sizeof *bench_shapes;
 
 /* ---- memory and random numbers
@@ -177,20 +194,15 @@ static int take_q8(struct bench_case *c, struct tsr_q8 *q, size_t m, size_t k, s
 static int make_matmul_q(struct bench_case *c, const struct shape *s)
 {
     struct tsr_matmul_q *a = &c->args.matmul_t8; /* t4 has the same arguments at the same place */
-    size_t panels_bytes;
 
     if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= 12 ? COPIES_MAX : 1) ||
         !take_q8(c, &a->x, s->m, s->k, tsr_round_up(s->k, TSR_BLOCK)))
         return 0;
-    panels_bytes = c->copy_bytes;
     a->y = take_output(c, s->m * s->n);
     a->ldy = s->n;
     a->m = s->m;
     c->units = tsr_matmul_q_units(a);
-    c->ops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
-    c->bytes = (double)panels_bytes;
     c->memory = LIMIT_READ;
-    c->peak = LIMIT_I8;
     return a->y != NULL;
 }
 
@@ -215,43 +227,41 @@ static int make_matmul_tf(struct bench_case *c, const struct shape *s)
     a->ldy = s->n;
     a->m = s->m;
     c->units = tsr_matmul_f_units(a);
-    c->ops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
-    c->bytes = (double)c->copy_bytes;
     c->memory = LIMIT_READ;
     return a->x != NULL && a->y != NULL;
 }
 
+/* A row of each of m panels, as rows of a large table lie: n = 16 m. */
 static int make_gather_rows(struct bench_case *c, const struct shape *s)
 {
     struct tsr_gather *a = &c->args.gather_rows;
     int32_t *ids = take(c, s->m * sizeof *ids);
     uint32_t state = 7;
 
-    if (ids == NULL || !take_tile(c, &a->w, s->format, s->n, s->k, 1))
+    if (ids == NULL || !take_tile(c, &a->w, s->format, s->n, s->k, COPIES_MAX))
         return 0;
     for (size_t i = 0; i < s->m; i++)
-        ids[i] = (int32_t)(next_random(&state) % s->n);
+        ids[i] = (int32_t)(i * TSR_PANEL + next_random(&state) % TSR_PANEL);
+    c->memory = LIMIT_READ;
     a->ids = ids;
     a->count = s->m;
     a->y = take_output(c, s->m * s->k);
     a->ldy = s->k;
     c->units = s->m;
-    c->ops = (double)(s->m * s->k);
-    c->bytes = (double)(s->m * s->k) * 4;
     return a->y != NULL;
 }
 
 /* m new keys in a cache of n, heads = extra, d = k. */
 static int make_kv(struct bench_case *c, struct tsr_kv *kv, const struct shape *s)
 {
-    const size_t element = s->format == TSR_F16 ? 2 : 4, capacity = tsr_round_up(s->n, TSR_PANEL);
     void **bases = take(c, 2 * sizeof *bases);
 
     if (bases == NULL)
         return 0;
-    bases[0] = take(c, s->extra * capacity * s->k * element);
-    bases[1] = take(c, s->extra * capacity * s->k * element);
-    *kv = (struct tsr_kv){&bases[0], &bases[1], s->format, capacity, s->extra, s->k};
+    *kv = (struct tsr_kv){
+        &bases[0], &bases[1], s->format, tsr_round_up(s->n, TSR_PANEL), s->extra, s->k};
+    bases[0] = take(c, s->extra * tsr_kv_k_bytes(kv));
+    bases[1] = take(c, s->extra * tsr_kv_v_bytes(kv));
     return bases[0] != NULL && bases[1] != NULL;
 }
 
@@ -270,12 +280,11 @@ static int make_kv_store(struct bench_case *c, const struct shape *s)
     c->out = a->kv.k[0];
     c->out_bytes = s->m * s->k * 2;
     c->units = tsr_kv_store_units(a);
-    c->ops = (double)(s->m * a->ldk);
-    c->bytes = (double)(s->m * a->ldk) * 2 * (4 + 2);
     return a->k != NULL && a->v != NULL && a->start != NULL;
 }
 
-/* m queries over n keys of d = k, heads = extra: causal for f16 with m > 1, else all keys. */
+/* m queries over n keys of d = k, heads = extra: causal unless f32; one query and one head: in parts,
+ * merged in the timed run. */
 static int make_attention(struct bench_case *c, const struct shape *s)
 {
     struct tsr_attention *a = &c->args.attention;
@@ -284,7 +293,6 @@ static int make_attention(struct bench_case *c, const struct shape *s)
     const struct tsr_kernels kernels = tsr_kernels_select(tsr_cpu_tiers());
     int32_t *limits = take(c, s->m * sizeof *limits);
     size_t start = 0;
-    double pairs = 0;
 
     if (limits == NULL || !make_kv(c, &a->kv, s))
         return 0;
@@ -297,21 +305,45 @@ static int make_attention(struct bench_case *c, const struct shape *s)
     if (store.k == NULL || a->q == NULL || a->out == NULL)
         return 0;
     kernels.kv_store(&store, 0, tsr_kv_store_units(&store));
-    for (size_t i = 0; i < s->m; i++) {
-        limits[i] = (int32_t)(s->format == TSR_F16 ? s->n - s->m + i + 1 : s->n);
-        pairs += limits[i];
-    }
+    for (size_t i = 0; i < s->m; i++)
+        limits[i] = (int32_t)(s->format != TSR_F32 ? s->n - s->m + i + 1 : s->n);
     a->limits = limits;
     a->ldq = a->ldo = width;
     a->batch = 1;
     a->rows = s->m;
     a->heads = s->extra;
     a->scale = 1.0f / sqrtf((float)s->k);
+    if (s->m == 1 && s->extra == 1) {
+        a->parts = tsr_ceil_div(s->n, TSR_KEY_CHUNK);
+        c->merge = (struct tsr_attention_merge){
+            NULL, a->out, width, limits, s->m, s->extra, a->parts, s->k};
+        c->merge.triples = a->triples = take_output(c, a->parts * (s->k + 2));
+        c->merges = 1;
+    }
     c->units = tsr_attention_units(a);
-    c->ops = 4.0 * pairs * (double)width;
-    c->bytes = 2.0 * (double)(s->n * width) * (s->format == TSR_F16 ? 2 : 4);
     c->memory = LIMIT_READ;
-    return 1;
+    return !c->merges || a->triples != NULL;
+}
+
+/* m rows of n keys each, d = k, heads = extra. */
+static int make_attention_merge(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_attention_merge *a = &c->args.attention_merge;
+    const size_t rows = s->m * s->extra, parts = tsr_ceil_div(s->n, TSR_KEY_CHUNK);
+    int32_t *limits = take(c, s->m * sizeof *limits);
+
+    *a = (struct tsr_attention_merge){take_floats(c, rows * parts * (s->k + 2)),
+                                      take_output(c, rows * s->k),
+                                      s->extra * s->k,
+                                      limits,
+                                      s->m,
+                                      s->extra,
+                                      parts,
+                                      s->k};
+    for (size_t i = 0; limits != NULL && i < s->m; i++)
+        limits[i] = (int32_t)s->n;
+    c->units = tsr_attention_merge_units(a);
+    return a->triples != NULL && a->out != NULL && limits != NULL;
 }
 
 static int make_codebook_nearest(struct bench_case *c, const struct shape *s)
@@ -325,8 +357,6 @@ static int make_codebook_nearest(struct bench_case *c, const struct shape *s)
     a->index = (int32_t *)take_output(c, s->m);
     a->m = s->m;
     c->units = s->m;
-    c->ops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
-    c->bytes = (double)c->copy_bytes;
     return a->x != NULL && a->index != NULL;
 }
 
@@ -350,8 +380,6 @@ static int make_conv2d_tf(struct bench_case *c, const struct shape *s)
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, s->k * sizeof(float));
     c->units = s->m;
-    c->ops = 2.0 * (double)(s->m * s->m * s->n) * (double)(taps * s->k);
-    c->bytes = (double)(s->m * s->m * (s->k + s->n)) * 4;
     c->memory = LIMIT_READ;
     return a->x != NULL && a->y != NULL && a->zeros != NULL;
 }
@@ -368,26 +396,30 @@ static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, cin * 4);
     c->units = s->m;
-    c->ops = 2.0 * (double)(s->m * s->m * s->n) * (double)(taps * s->k);
-    c->bytes = (double)(s->m * s->m * (s->k + s->n)) * 4;
     c->memory = LIMIT_READ;
-    c->peak = LIMIT_I8;
     return a->y != NULL && a->zeros != NULL;
+}
+
+/* Codes of m rows of k as what comes out. */
+static int make_codes(struct bench_case *c, struct tsr_q8 *q, const struct shape *s)
+{
+    if (!take_q8(c, q, s->m, s->k, tsr_round_up(s->k, TSR_BLOCK)))
+        return 0;
+    c->quantizes = 0;
+    c->out = q->codes;
+    c->out_bytes = s->m * q->ldc;
+    c->codes = 1;
+    return 1;
 }
 
 static int make_quantize_rows(struct bench_case *c, const struct shape *s)
 {
     struct tsr_quantize *a = &c->args.quantize_rows;
 
-    if (!take_q8(c, &a->q, s->m, s->k, tsr_round_up(s->k, TSR_BLOCK)))
+    if (!make_codes(c, &a->q, s))
         return 0;
     *a = c->quantize;
-    c->quantizes = 0;
-    c->out = a->q.codes;
-    c->out_bytes = s->m * a->q.ldc;
     c->units = s->m;
-    c->ops = (double)(s->m * s->k) * 2;
-    c->bytes = (double)(s->m * s->k) * (4 + 1);
     return 1;
 }
 
@@ -404,8 +436,6 @@ static int make_norm(struct bench_case *c, struct tsr_norm *a, const struct shap
                            s->k,
                            1e-6f};
     c->units = s->m;
-    c->ops = (double)(s->m * s->k) * 4;
-    c->bytes = (double)(s->m * s->k) * 8;
     return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
 }
 
@@ -422,6 +452,24 @@ static int make_l2norm(struct bench_case *c, const struct shape *s)
     return make_norm(c, &c->args.l2norm, s);
 }
 
+static int make_norm_quantize(struct bench_case *c, struct tsr_norm_quantize *a,
+                              const struct shape *s)
+{
+    if (!make_norm(c, &a->norm, s) || !make_codes(c, &a->q, s))
+        return 0;
+    c->units = tsr_norm_quantize_units(a);
+    return 1;
+}
+
+static int make_rmsnorm_quantize(struct bench_case *c, const struct shape *s)
+{
+    return make_norm_quantize(c, &c->args.rmsnorm_quantize, s);
+}
+static int make_layernorm_quantize(struct bench_case *c, const struct shape *s)
+{
+    return make_norm_quantize(c, &c->args.layernorm_quantize, s);
+}
+
 /* m pixels, k channels, n groups. */
 static int make_groupnorm(struct bench_case *c, const struct shape *s)
 {
@@ -436,8 +484,6 @@ static int make_groupnorm(struct bench_case *c, const struct shape *s)
                                 s->n,
                                 1e-6f};
     c->units = s->n;
-    c->ops = (double)(s->m * s->k) * 6;
-    c->bytes = (double)(s->m * s->k) * 4 * 4;
     c->memory = s->m * s->k * 8 > (size_t)8 << 20 ? LIMIT_READ : LIMIT_COPY;
     return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
 }
@@ -454,8 +500,6 @@ static int make_rope_table(struct bench_case *c, const struct shape *s)
                                  s->m,
                                  half};
     c->units = s->m;
-    c->ops = (double)(s->m * half) * (117 + 1);
-    c->bytes = (double)(s->m * half) * 8;
     return a->positions != NULL && a->inv_freq != NULL && a->cosines != NULL && a->sines != NULL;
 }
 
@@ -475,40 +519,35 @@ static int make_rope(struct bench_case *c, const struct shape *s)
     c->out = a->x;
     c->out_bytes = s->m * width * sizeof(float);
     c->units = s->m;
-    c->ops = (double)(s->m * width) * 3;
-    c->bytes = (double)(s->m * width) * 8;
     return a->x != NULL;
 }
 
-static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shape *s, double ops)
+static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shape *s)
 {
     *a = (struct tsr_rows){
         take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k, s->m, s->k};
     c->units = s->m;
-    c->ops = (double)(s->m * s->k) * ops;
-    c->bytes = (double)(s->m * s->k) * 8;
     return a->x != NULL && a->y != NULL;
 }
 
-/* A function and what stands around it. */
 static int make_softmax(struct bench_case *c, const struct shape *s)
 {
-    return make_rows(c, &c->args.softmax, s, 29 + 6);
+    return make_rows(c, &c->args.softmax, s);
 }
 static int make_silu(struct bench_case *c, const struct shape *s)
 {
-    return make_rows(c, &c->args.silu, s, 29 + 3);
+    return make_rows(c, &c->args.silu, s);
 }
 static int make_gelu_erf(struct bench_case *c, const struct shape *s)
 {
-    return make_rows(c, &c->args.gelu_erf, s, 161 + 4);
+    return make_rows(c, &c->args.gelu_erf, s);
 }
 static int make_gelu_tanh(struct bench_case *c, const struct shape *s)
 {
-    return make_rows(c, &c->args.gelu_tanh, s, 123 + 7);
+    return make_rows(c, &c->args.gelu_tanh, s);
 }
 
-static int make_rows2(struct bench_case *c, struct tsr_rows2 *a, const struct shape *s, double ops)
+static int make_rows2(struct bench_case *c, struct tsr_rows2 *a, const struct shape *s)
 {
     *a = (struct tsr_rows2){take_floats(c, s->m * s->k),
                             s->k,
@@ -519,18 +558,25 @@ static int make_rows2(struct bench_case *c, struct tsr_rows2 *a, const struct sh
                             s->m,
                             s->k};
     c->units = s->m;
-    c->ops = (double)(s->m * s->k) * ops;
-    c->bytes = (double)(s->m * s->k) * 12;
     return a->a != NULL && a->b != NULL && a->y != NULL;
 }
 
 static int make_silu_mul(struct bench_case *c, const struct shape *s)
 {
-    return make_rows2(c, &c->args.silu_mul, s, 29 + 4);
+    return make_rows2(c, &c->args.silu_mul, s);
+}
+static int make_silu_mul_quantize(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_rows2_quantize *a = &c->args.silu_mul_quantize;
+
+    if (!make_rows2(c, &a->rows, s) || !make_codes(c, &a->q, s))
+        return 0;
+    c->units = tsr_rows2_quantize_units(a);
+    return 1;
 }
 static int make_add(struct bench_case *c, const struct shape *s)
 {
-    return make_rows2(c, &c->args.add, s, 1);
+    return make_rows2(c, &c->args.add, s);
 }
 
 static int make_upsample2x(struct bench_case *c, const struct shape *s)
@@ -540,8 +586,6 @@ static int make_upsample2x(struct bench_case *c, const struct shape *s)
 
     *a = (struct tsr_upsample){take_floats(c, count), take_output(c, 4 * count), s->m, s->m, s->k};
     c->units = s->m;
-    c->ops = 1;
-    c->bytes = (double)count * 20;
     return a->x != NULL && a->y != NULL;
 }
 
@@ -569,8 +613,6 @@ static int make_resize(struct bench_case *c, const struct shape *s)
     c->out = a->y;
     c->out_bytes = s->m * s->k * 3;
     c->units = s->m;
-    c->ops = 2.0 * (double)(s->m * s->k * 3 * taps);
-    c->bytes = (double)(s->m * (s->n + s->k) * 3);
     return a->y != NULL;
 }
 
@@ -581,8 +623,6 @@ static int make_argmax(struct bench_case *c, const struct shape *s)
     *a = (struct tsr_argmax){take_floats(c, s->m * s->k), s->k, (int32_t *)take_output(c, s->m),
                              s->m, s->k};
     c->units = s->m;
-    c->ops = (double)(s->m * s->k);
-    c->bytes = (double)(s->m * s->k) * 4;
     return a->x != NULL && a->index != NULL;
 }
 
@@ -603,8 +643,6 @@ static int make_sample(struct bench_case *c, const struct shape *s)
                              1,
                              1};
     c->units = s->m;
-    c->ops = (double)(s->m * s->k) * 32;
-    c->bytes = (double)(s->m * s->k) * 16;
     return a->cond != NULL && a->uncond != NULL && a->u != NULL && a->index != NULL &&
            a->scratch != NULL;
 }
@@ -619,12 +657,17 @@ static int (*const makers[TSR_OPS])(struct bench_case *, const struct shape *) =
 
 tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr_error *error)
 {
+    struct tsr_work work;
+
     memset(c, 0, sizeof *c);
     c->shape = shape;
     c->memory = LIMIT_COPY;
-    c->peak = LIMIT_F32;
     if (!makers[shape->op](c, shape))
         return tsr_fail(error, TSR_MEMORY, "no memory to time %s", tsr_op_names[shape->op]);
+    work = tsr_op_work((enum tsr_op)shape->op, &c->args);
+    c->ops = work.operations;
+    c->bytes = work.weights > work.rows ? work.weights : work.rows;
+    c->peak = work.int8 ? LIMIT_I8 : LIMIT_F32;
     return TSR_OK;
 }
 
@@ -655,4 +698,6 @@ void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *ke
     if (c->quantizes)
         tsr_pool_run(pool, kernels->quantize_rows, &c->quantize, c->quantize.m);
     tsr_pool_run(pool, kernel_of(kernels, c->shape->op), &c->args, c->units);
+    if (c->merges)
+        tsr_run_attention_merge(pool, kernels, &c->merge);
 }

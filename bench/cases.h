@@ -42,9 +42,13 @@ struct bench_case {
     size_t copies, copy_bytes;
     void *out;
     size_t out_bytes;
+    int codes; /* out is s8 */
     /* for matmul and conv: activations are quantized inside the timed run */
     int quantizes;
     struct tsr_quantize quantize;
+    /* for attention in parts: the merge too */
+    int merges;
+    struct tsr_attention_merge merge;
     void *buffers[CASE_BUFFERS];
     size_t buffer_count;
 };

@@ -2,7 +2,8 @@
  * kernels.c: `tessera bench kernels`: each operator's time as a share of what the machine can do.
  *
  * A row is printed only after the kernel's bits were compared with the reference in this process
- * (over as many units as take the reference about a tenth of a second). Then passes, each of a few
+ * (over as many units as take the reference about a tenth of a second); fast math is held to its
+ * bound in the table, on the root mean square. Then passes, each of a few
  * milliseconds: the probes of the limits that may bind, ours, the probes again, oneDNN. The bound
  * time of a pass is max(operations / peak, bytes / bandwidth) with the mean of its own two probes,
  * its share = bound time / time; the row's figures are medians over the passes, so a machine that
@@ -44,6 +45,46 @@ struct row {
     double rate, bandwidth; /* of the row only */
 };
 
+/* The bound of an implementation in the table. */
+static double bound_of(size_t op, size_t tier)
+{
+    for (size_t i = 0; i < tsr_impl_count; i++)
+        if (tsr_impls[i].op == op && tsr_impls[i].tier == tier)
+            return (double)tsr_impls[i].bound;
+    return 0;
+}
+
+/* The root of the mean square of a - b is within `bound` of that of b. */
+static int near(const float *a, const float *b, size_t count, double bound)
+{
+    double difference = 0, magnitude = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        magnitude += (double)b[i] * (double)b[i];
+    }
+    return sqrt(difference) <= bound * sqrt(magnitude);
+}
+
+/* Codes of values that near: no two further apart than 1. */
+static int near_codes(const int8_t *a, const int8_t *b, size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && abs(a[i] - b[i]) <= 1)
+        i++;
+    return i == count;
+}
+
+/* Whether what came out is what was expected; bound 0: bit for bit. */
+static int as_expected(const struct bench_case *c, const void *expected, double bound)
+{
+    if (bound == 0)
+        return memcmp(c->out, expected, c->out_bytes) == 0;
+    return c->codes ? near_codes(c->out, expected, c->out_bytes)
+                    : near(c->out, expected, c->out_bytes / sizeof(float), bound);
+}
+
 /* Runs `units` units with each choice of kernels from the same state and compares what came out. */
 static tsr_status check_bits(struct bench_case *c, const struct tsr_kernels *kernels,
                              struct tsr_error *error)
@@ -51,6 +92,7 @@ static tsr_status check_bits(struct bench_case *c, const struct tsr_kernels *ker
     const struct tsr_kernels reference = tsr_kernels_select(1u << TSR_TIER_ref);
     const struct tsr_kernels *const runs[] = {&reference, kernels};
     const double fraction = CHECK_OPS / (c->ops + 1);
+    const double bound = bound_of(c->shape->op, kernels->tier[c->shape->op]);
     const size_t all = c->units;
     char *start = malloc(c->out_bytes), *expected = malloc(c->out_bytes);
     tsr_status status = TSR_OK;
@@ -68,7 +110,7 @@ static tsr_status check_bits(struct bench_case *c, const struct tsr_kernels *ker
         if (i == 0)
             memcpy(expected, c->out, c->out_bytes);
     }
-    if (memcmp(expected, c->out, c->out_bytes) != 0)
+    if (!as_expected(c, expected, bound))
         status =
             tsr_fail(error, TSR_INTERNAL, "%s of tier %s differs from the reference: not timed",
                      tsr_op_names[c->shape->op], tsr_tier_names[kernels->tier[c->shape->op]]);
@@ -182,8 +224,10 @@ static void prepare(struct work *w)
     double once, waited, rates[3] = {0}, most = 0;
 
     w->demands[0] = (struct demand){c->memory, c->bytes, 0};
-    w->demands[1] = (struct demand){c->peak, c->ops, 0};
-    w->demands[2] = (struct demand){LIMIT_I8_MIX, c->peak == LIMIT_I8 ? c->ops : 0, 0};
+    w->demands[1] = (struct demand){w->set->bf16 != NULL ? LIMIT_BF16 : c->peak, c->ops, 0};
+    w->demands[2] = (struct demand){
+        c->shape->format == TSR_T8 && w->set->t8_mix != NULL ? LIMIT_T8_MIX : LIMIT_I8_MIX,
+        c->peak == LIMIT_I8 ? c->ops : 0, 0};
     once = time_rounds(c, w->limits->pool, w->kernels, 1, 0);
     if (once < slow)
         once = fmin(once, time_rounds(c, w->limits->pool, w->kernels, 1, 1));
@@ -399,6 +443,21 @@ static tsr_status run_shape(const struct bench_settings *settings, struct limits
     return status;
 }
 
+/* Exact tiers stand before fast ones in the table. */
+static int last_exact(unsigned tier)
+{
+    return tsr_tier_bases[tier] == tier && tsr_tier_bases[tier + 1] != tier + 1;
+}
+
+/* --full has a row for every tier: says which ones this CPU cannot run. */
+static void print_missing(void)
+{
+    for (unsigned tier = 0; tier < TSR_TIERS; tier++)
+        if (tsr_tier_bases[tier] == tier && !(tsr_cpu_tiers() >> tier & 1))
+            printf("%s: this CPU lacks the tier (%s); skipped\n", tsr_tier_names[tier],
+                   tsr_tier_texts[tier]);
+}
+
 tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error *error)
 {
     json_t *const rows = json_array();
@@ -407,6 +466,8 @@ tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error
 
     if (status == TSR_OK) {
         limits_use(&limits, settings->pool);
+        if (settings->full && !settings->json)
+            print_missing();
         if (!settings->json)
             print_head(tsr_pool_threads(settings->pool));
     }
@@ -417,13 +478,13 @@ tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error
         if ((shape->full && !settings->full) ||
             (settings->filter != NULL && strstr(tsr_op_names[shape->op], settings->filter) == NULL))
             continue;
-        /* --full: every tier that is allowed; else the best */
-        for (unsigned tier = settings->full ? 1 : TSR_TIERS - 1;
-             tier < TSR_TIERS && status == TSR_OK; tier++) {
+        /* --full: every tier that is allowed; else the best, and the best of fast math */
+        for (unsigned tier = 1; tier < TSR_TIERS && status == TSR_OK; tier++) {
             const uint32_t tiers = settings->tiers & ((2u << tier) - 1);
             const struct tsr_kernels kernels = tsr_kernels_select(tiers);
 
-            if (seen[kernels.tier[shape->op]]++)
+            if ((!settings->full && tier + 1 < TSR_TIERS && !last_exact(tier)) ||
+                seen[kernels.tier[shape->op]]++)
                 continue;
             status = run_shape(settings, &limits, &kernels, shape, rows, error);
         }

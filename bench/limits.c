@@ -9,6 +9,7 @@
  * piece of half that cache again and again; peaks keep registers busy.
  */
 #include "limits.h"
+#include "handoff.h"
 #include "sample.h"
 
 #include <stdio.h>
@@ -26,12 +27,15 @@ enum {
     HUGE_PAGE = 1 << 21
 };
 
-const char *const limit_names[LIMITS] = {"read", "L2", "copy", "L3", "f32", "int8", "int8 mix"};
+const char *const limit_names[LIMITS] = {"read", "L2", "copy", "L3", "f32", "int8", "int8 mix", "t8 mix",
+                                         "bf16"};
 
 const struct probe_set *probe_set_for(unsigned tier)
 {
 #if defined(__x86_64__)
-    switch (tier) {
+    switch (tier == TSR_TIER_bf16 ? tier : tsr_tier_bases[tier]) {
+    case TSR_TIER_bf16:
+        return &probes_bf16;
     case TSR_TIER_avx512:
         return &probes_avx512;
     case TSR_TIER_avxvnni:
@@ -63,7 +67,8 @@ tsr_status limits_open(struct limits *limits, const struct bench_settings *setti
 
     memset(limits, 0, sizeof *limits);
     for (unsigned i = 0; i < TSR_TIERS; i++)
-        if (settings->tiers >> i & 1)
+        if ((settings->tiers | tsr_cpu_fast_tiers()) >> i & 1 &&
+            settings->tiers >> tsr_tier_bases[i] & 1)
             best = i;
     limits->set = probe_set_for(best);
     status = tsr_topology_read(&limits->topology, NULL, error);
@@ -166,6 +171,10 @@ static double run_probe(struct limits *limits, const struct probe_set *set, enum
         return run_peak(limits, set->f32, set->f32_ops, work);
     case LIMIT_I8:
         return run_peak(limits, set->i8, set->i8_ops, work);
+    case LIMIT_BF16:
+        return run_peak(limits, set->bf16, set->bf16_ops, work);
+    case LIMIT_T8_MIX:
+        return run_peak(limits, set->t8_mix, set->mix_ops, work);
     default:
         return run_peak(limits, set->mix, set->mix_ops, work);
     }
@@ -212,6 +221,38 @@ void limits_use(struct limits *limits, tsr_pool *pool)
     }
     limits->streams = ways[best].streams;
     limits->prefetch = ways[best].prefetch;
+}
+
+void limits_wake(struct limits *limits)
+{
+    enum { PAGE = 4096 };
+    volatile char *const memory = limits->memory;
+
+    for (size_t at = 0; at < limits->bytes; at += PAGE)
+        (void)memory[at];
+}
+
+void limits_rates(struct limits *limits, struct tsr_profile *profile)
+{
+    profile->read = limit_measure(limits, limits->set, LIMIT_READ, 0.02);
+    profile->copy = limit_measure(limits, limits->set, LIMIT_COPY, 0.005);
+    profile->f32 = limit_measure(limits, limits->set, LIMIT_F32, 0.005);
+    profile->int8 = limit_measure(limits, limits->set, LIMIT_I8, 0.005);
+    profile->l2_bytes = tsr_pool_threads(limits->pool) * limits->topology.l2_bytes;
+}
+
+tsr_status bench_rates(const struct bench_settings *settings, struct tsr_profile *profile,
+                       struct tsr_error *error)
+{
+    struct limits limits;
+    const tsr_status status = limits_open(&limits, settings, error);
+
+    if (status == TSR_OK) {
+        limits_use(&limits, settings->pool);
+        limits_rates(&limits, profile);
+    }
+    limits_close(&limits);
+    return status;
 }
 
 static void print_row(const struct bench_settings *settings, const struct limits *limits,
@@ -267,6 +308,26 @@ static tsr_status bench_threads(const struct bench_settings *settings, struct li
     return status;
 }
 
+/* What the threads themselves cost, on the whole pool. */
+static tsr_status print_handoff(const struct bench_settings *settings, struct tsr_error *error)
+{
+    const unsigned threads = tsr_pool_threads(settings->pool);
+    struct handoff found;
+    const tsr_status status = bench_handoff(settings->pool, &found, error);
+
+    if (status != TSR_OK)
+        return status;
+    if (settings->json)
+        printf("], \"hand-off us\": %.3f, \"one core taken\": %.3f}\n", found.seconds * 1e6,
+               found.taken);
+    else if (threads > 1)
+        printf("\nhand-off of an operator, %u threads: %.2f us; with one core taken by another "
+               "thread: %.2f x the time "
+               "that the capacity left allows\n",
+               threads, found.seconds * 1e6, found.taken);
+    return TSR_OK;
+}
+
 tsr_status bench_limits(const struct bench_settings *settings, struct tsr_error *error)
 {
     const unsigned most = tsr_pool_threads(settings->pool);
@@ -279,11 +340,11 @@ tsr_status bench_limits(const struct bench_settings *settings, struct tsr_error 
         printf("threads       read GB/s         L2 GB/s    L2 copy GB/s         L3 GB/s      f32 "
                "GFLOP/s       "
                "int8 GOP/s"
-               "   int8 mix GOP/s   reads best with\n");
+               "   int8 mix GOP/s     t8 mix GOP/s     bf16 GFLOP/s   reads best with\n");
     for (unsigned threads = 1; threads <= most && status == TSR_OK; threads++)
         status = bench_threads(settings, &limits, threads, threads == most, error);
-    if (status == TSR_OK && settings->json)
-        printf("]}\n");
+    if (status == TSR_OK)
+        status = print_handoff(settings, error);
     limits_close(&limits);
     return status;
 }

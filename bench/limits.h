@@ -16,6 +16,8 @@ enum limit {
     LIMIT_I8,
     LIMIT_I8_MIX, /* int8 dots among the conversions and fma of the contract: the ceiling of a
                      matmul */
+    LIMIT_T8_MIX, /* the same for t8, where a tier needs more for it */
+    LIMIT_BF16,
     LIMITS
 };
 
@@ -49,5 +51,11 @@ void *bench_memory(size_t bytes);
  */
 double limit_measure(struct limits *limits, const struct probe_set *set, enum limit which,
                      double seconds);
+
+/* To be called before a probe that follows a long run: systems take memory back that lies idle. */
+void limits_wake(struct limits *limits);
+
+/* The rates of a profile, measured on the pool, and what of its L2 caches rows may fill. */
+void limits_rates(struct limits *limits, struct tsr_profile *profile);
 
 #endif

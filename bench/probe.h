@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-enum { PROBE_ROUNDS = 6400, PROBE_CHAINS = 12, PROBE_MIX_CHAINS = 4 };
+enum { PROBE_ROUNDS = 6400, PROBE_CHAINS = 12 };
 
 /* Reads [begin, end) pieces of `piece` bytes from `data`; the result goes to sink so it is not
  * removed. */
@@ -36,11 +36,13 @@ struct probe_set {
     tsr_kernel *copy; /* args: struct probe_copy */
     tsr_kernel *f32;  /* args unused */
     tsr_kernel *i8;
-    tsr_kernel *mix; /* NULL: none */
-    double f32_ops, i8_ops, mix_ops;
+    tsr_kernel *bf16;   /* NULL: none */
+    tsr_kernel *mix;    /* NULL: none */
+    tsr_kernel *t8_mix; /* NULL: as mix; operations as mix */
+    double f32_ops, i8_ops, bf16_ops, mix_ops;
 };
 
-extern const struct probe_set probes_avx2, probes_avx512, probes_avxvnni, probes_neon;
+extern const struct probe_set probes_avx2, probes_avx512, probes_avxvnni, probes_bf16, probes_neon;
 
 /* The set for a tier. */
 const struct probe_set *probe_set_for(unsigned tier);

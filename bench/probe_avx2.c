@@ -20,4 +20,6 @@
 #define CVT(v) _mm256_cvtepi32_ps(v)
 #define QUAD(c, a, b) _mm256_add_epi16(c, _mm256_maddubs_epi16(a, b))
 #define GROUP_END(c, ones) _mm256_madd_epi16(c, ones)
+#define MIX_EACH(step) step(0) step(1) step(2) step(3) /* of 16 registers */
+#define WIDEN(c, ones) _mm256_madd_epi16(c, ones)
 #include "probe_x86.inc"

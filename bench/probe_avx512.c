@@ -5,7 +5,9 @@
 
 #include <immintrin.h>
 
+#ifndef PREFIX /* probe_bf16.c has more */
 #define PREFIX avx512
+#endif
 #define VI __m512i
 #define VF __m512
 #define ZEROI _mm512_setzero_si512()
@@ -19,4 +21,5 @@
 #define CVT(v) _mm512_cvtepi32_ps(v)
 #define QUAD(c, a, b) DOT8(c, a, b)
 #define GROUP_END(c, start) (c)
+#define MIX_EACH(step) step(0) step(1) step(2) step(3) step(4) step(5) step(6) step(7)
 #include "probe_x86.inc"

@@ -19,4 +19,5 @@
 #define CVT(v) _mm256_cvtepi32_ps(v)
 #define QUAD(c, a, b) DOT8(c, a, b)
 #define GROUP_END(c, start) (c)
+#define MIX_EACH(step) step(0) step(1) step(2) step(3) /* of 16 registers */
 #include "probe_x86.inc"
