@@ -18,22 +18,34 @@ tests_test_kernels_SOURCES = tests/test_kernels.c tests/kernels/harness.h tests/
 tests_test_kernels_CFLAGS = $(TEST_CFLAGS)
 tests_test_kernels_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/test_extremes
+TESTS += tests/test_extremes
+tests_test_extremes_SOURCES = tests/test_extremes.c
+tests_test_extremes_CFLAGS = $(TEST_CFLAGS)
+tests_test_extremes_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/test_par
 TESTS += tests/test_par
 tests_test_par_SOURCES = tests/test_par.c
 tests_test_par_CFLAGS = $(TEST_CFLAGS)
 tests_test_par_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/test_devices
+TESTS += tests/test_devices
+tests_test_devices_SOURCES = tests/test_devices.c
+tests_test_devices_CFLAGS = $(TEST_CFLAGS)
+tests_test_devices_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/test_quant
 TESTS += tests/test_quant
 tests_test_quant_SOURCES = tests/test_quant.c tests/quant_gguf.c tests/quant_safetensors.c \
 	tests/quant_files.h tests/quant_files.c
-tests_test_quant_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
-tests_test_quant_LDADD = $(TEST_LIBS)
+tests_test_quant_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS) $(ZLIB_CFLAGS)
+tests_test_quant_LDADD = $(TEST_LIBS) $(ZLIB_LIBS)
 
 check_PROGRAMS += tests/test_text
 TESTS += tests/test_text
-tests_test_text_SOURCES = tests/test_text.c
+tests_test_text_SOURCES = tests/test_text.c tests/conditions.h
 tests_test_text_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_text_LDADD = $(TEST_LIBS)
 
@@ -51,15 +63,42 @@ tests_test_model_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/test_context
 TESTS += tests/test_context
-tests_test_context_SOURCES = tests/test_context.c tests/models.h tests/models.c tests/npy.h tests/npy.c
+tests_test_context_SOURCES = tests/test_context.c tests/conditions.h tests/models.h tests/models.c tests/npy.h tests/npy.c
 tests_test_context_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_context_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/test_steady
+TESTS += tests/test_steady
+tests_test_steady_SOURCES = tests/test_steady.c tests/models.h tests/models.c tests/npy.h tests/npy.c
+tests_test_steady_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
+tests_test_steady_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/test_maps
+TESTS += tests/test_maps
+tests_test_maps_SOURCES = tests/test_maps.c
+tests_test_maps_CFLAGS = $(TEST_CFLAGS)
+tests_test_maps_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/test_plan
+TESTS += tests/test_plan
+tests_test_plan_SOURCES = tests/test_plan.c tests/conditions.h
+tests_test_plan_CFLAGS = $(TEST_CFLAGS)
+tests_test_plan_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/test_convert
 TESTS += tests/test_convert
 tests_test_convert_SOURCES = tests/test_convert.c tests/models.h tests/models.c tests/npy.h tests/npy.c
 tests_test_convert_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_convert_LDADD = $(TEST_LIBS) $(ZLIB_LIBS)
+
+# The catalogue of malformed inputs, against the program itself.
+check_PROGRAMS += tests/test_hostile
+TESTS += tests/test_hostile
+tests_test_hostile_SOURCES = tests/test_hostile.c tests/conditions.h tests/hostile/hostile.h tests/hostile/make.c \
+	tests/hostile/gguf.c tests/hostile/folder.c tests/hostile/tokenizer.c tests/hostile/picture.c \
+	tests/hostile/flags.c tests/quant_files.h tests/quant_files.c
+tests_test_hostile_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS) $(ZLIB_CFLAGS)
+tests_test_hostile_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS)
 
 check_PROGRAMS += tests/test_oracle
 TESTS += tests/test_oracle
@@ -69,11 +108,45 @@ tests_test_oracle_LDADD = $(TEST_LIBS)
 
 endif
 
-EXTRA_DIST += tests/topologies
+EXTRA_DIST += tests/topologies tests/armhf
 
 # The program as its users meet it, and its benchmarks: shell tests, which need no Criterion.
 TESTS += tests/test_program.sh tests/test_bench.sh
 EXTRA_DIST += tests/test_program.sh tests/test_bench.sh
+
+# Many contexts on one model; a plain program, for ThreadSanitizer (configure --enable-sanitize=thread).
+check_PROGRAMS += tests/threads
+TESTS += tests/threads
+tests_threads_SOURCES = tests/threads.c
+tests_threads_CFLAGS = $(AM_CFLAGS)
+tests_threads_LDADD = libtsr_all.la -lm
+
+# All 50 prompts; make check and CI run a few.
+.PHONY: check-threads
+check-threads: tests/threads
+	TSR_SRCDIR='$(abs_srcdir)' tests/threads '$(abs_srcdir)/model/mini/mini-janus-Q8_0.gguf' 8 50
+
+# The program on a pseudo-terminal.
+check_PROGRAMS += tests/test_terminal
+TESTS += tests/test_terminal
+tests_test_terminal_SOURCES = tests/test_terminal.c
+tests_test_terminal_CFLAGS = $(AM_CFLAGS)
+
+# The shipped model's results, as hashes. After a change of contract, on purpose: make update-golden.
+check_PROGRAMS += tests/pixels
+tests_pixels_SOURCES = tests/pixels.c
+tests_pixels_LDADD = libtessera.la
+TESTS += tests/test_golden.sh
+EXTRA_DIST += tests/test_golden.sh tests/golden.txt
+
+.PHONY: update-golden
+update-golden: tessera tests/pixels
+	$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/test_golden.sh --make >golden.new
+	mv golden.new $(srcdir)/tests/golden.txt
+
+# Instructions per tile line of the matmul kernels, from the disassembly, against the table beside them.
+TESTS += tests/count_instructions.sh
+EXTRA_DIST += tests/count_instructions.sh kernels/instructions.tsv
 
 # make eval: scores the shipped model on its held-out set, in four formats made from its checkpoint.
 EXTRA_PROGRAMS += tests/eval
@@ -91,4 +164,14 @@ eval: tests/eval tessera
 	tests/eval $(srcdir)/model/mini/eval/set.tsv $(srcdir)/model/mini/eval/pictures.png \
 	    eval/mini-janus-f32.gguf eval/mini-janus-f16.gguf eval/mini-janus-q8_0.gguf eval/mini-janus-q4_0.gguf
 
+# Under an emulator, by default: what depends on the CPU. Left out are tests of files, hostile input, dying processes and
+# long repetitions, which take an emulator longer than CI has, and test_plan, because the emulator's own memory counts.
+EMULATED_TESTS = tests/test_kernels tests/test_extremes tests/test_par tests/test_devices tests/test_quant tests/test_text \
+	tests/test_picture tests/test_model tests/test_context tests/test_convert tests/test_oracle tests/test_program.sh \
+	tests/test_bench.sh tests/test_golden.sh tests/count_instructions.sh
+.PHONY: check-emulated
+check-emulated:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(EMULATED_TESTS)'
+
 include tests/fuzz/local.mk
+include tests/survive/local.mk

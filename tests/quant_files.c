@@ -6,12 +6,14 @@
 #include "quant_files.h"
 
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 void bytes_add(struct bytes *to, const void *data, size_t bytes)
 {
@@ -74,45 +76,133 @@ static struct bytes quoted(const char **at)
     return text;
 }
 
+/* The script in braces behind *at, to be freed. */
+static char *braces(const char **at)
+{
+    const char *from = strchr(*at, '{') + 1;
+    size_t length = strcspn(from, "}");
+
+    *at = from + length + 1;
+    return strndup(from, length);
+}
+
+static void add_big(struct bytes *to, uint64_t value)
+{
+    const char bytes[4] = {(char)(value >> 24), (char)(value >> 16), (char)(value >> 8), (char)value};
+
+    bytes_add(to, bytes, 4);
+}
+
+static void add_chunk(struct bytes *to, const char *script)
+{
+    struct bytes chunk = {0};
+
+    assemble(&chunk, script);
+    add_big(to, chunk.used - 4);
+    bytes_add(to, chunk.data, chunk.used);
+    add_big(to, crc32_z(0, (const void *)chunk.data, chunk.used));
+    bytes_free(&chunk);
+}
+
+static void add_packed(struct bytes *to, size_t count, int value)
+{
+    uLongf size = compressBound(count);
+    unsigned char *raw = malloc(count + 1), *packed = malloc(size);
+
+    cr_assert(raw != NULL && packed != NULL);
+    memset(raw, value, count);
+    cr_assert(compress2(packed, &size, raw, count, 9) == Z_OK);
+    bytes_add(to, packed, size);
+    free(raw);
+    free(packed);
+}
+
+static const char *add_hex(struct bytes *to, const char *at)
+{
+    for (; isxdigit((unsigned char)at[0]) && isxdigit((unsigned char)at[1]); at += 2)
+        bytes_add(to, &(char){(char)strtoul((char[]){at[0], at[1], '\0'}, NULL, 16)}, 1);
+    return at;
+}
+
+/* A token that begins with a text or a brace; NULL if this is none. */
+static const char *text_token(struct bytes *to, const char *at)
+{
+    struct bytes text = {0};
+    uint64_t length;
+    char *inner;
+
+    switch (*at) {
+    case '\'':
+    case '"':
+        length = *at == '"';
+        text = quoted(&at);
+        if (length)
+            bytes_add(to, &(uint64_t){text.used}, 8);
+        bytes_add(to, text.data, text.used);
+        bytes_free(&text);
+        return at;
+    case 't':
+    case 'j':
+        length = strcspn(at + 1, "\1");
+        if (*at == 'j')
+            bytes_add(to, &length, 8);
+        bytes_add(to, at + 1, (size_t)length);
+        return at + length + 2;
+    case 'x':
+        return add_hex(to, at + 1);
+    case 'c':
+        inner = braces(&at);
+        add_chunk(to, inner);
+        free(inner);
+        return at;
+    default:
+        return NULL;
+    }
+}
+
+static const char *number_token(struct bytes *to, const char *at)
+{
+    const char kind = *at;
+    char *end = NULL, *inner;
+    uint64_t value = number(at + 1, &end);
+
+    cr_assert(end != at + 1, "bad token in a script: %s", at);
+    at = end;
+    switch (kind) {
+    case '*':
+        inner = braces(&at);
+        for (; value > 0; value--)
+            assemble(to, inner);
+        free(inner);
+        break;
+    case 'z':
+        add_zeros(to, (size_t)value);
+        break;
+    case 'a':
+        add_zeros(to, (size_t)((value - to->used % value) % value));
+        break;
+    case 'y':
+        add_packed(to, (size_t)value, *at == ':' ? (int)strtol(at + 1, &end, 10) : 0);
+        return end;
+    case 'D':
+        add_big(to, value);
+        break;
+    default:
+        cr_assert(kind == 'b' || kind == 'd' || kind == 'q', "bad token in a script: %c", kind);
+        bytes_add(to, &value, kind == 'b' ? 1 : kind == 'd' ? 4 : 8);
+    }
+    return at;
+}
+
 void assemble(struct bytes *to, const char *script)
 {
-    for (const char *at = script; *at != '\0';) {
-        char kind = *at, *end = NULL;
-        uint64_t value;
-
-        if (kind == ' ' || kind == '\n') {
-            at++;
+    for (const char *at = script, *next; *at != '\0'; at = next) {
+        next = at + 1;
+        if (*at == ' ' || *at == '\n')
             continue;
-        }
-        if (kind == '\'' || kind == '"') {
-            struct bytes text = quoted(&at);
-
-            value = text.used;
-            if (kind == '"')
-                bytes_add(to, &value, 8);
-            bytes_add(to, text.data, text.used);
-            bytes_free(&text);
-            continue;
-        }
-        value = number(at + 1, &end);
-        cr_assert(end != at + 1, "bad token in a script: %s", at);
-        at = end;
-        if (kind == '*') {
-            size_t length = strcspn(at, "}");
-            char *inner = strndup(at + 1, length - 1);
-
-            for (; value > 0; value--)
-                assemble(to, inner);
-            free(inner);
-            at += length + 1;
-        } else if (kind == 'z') {
-            add_zeros(to, (size_t)value);
-        } else if (kind == 'a') {
-            add_zeros(to, (size_t)((value - to->used % value) % value));
-        } else {
-            cr_assert(kind == 'b' || kind == 'd' || kind == 'q', "bad token in a script: %c", kind);
-            bytes_add(to, &value, kind == 'b' ? 1 : kind == 'd' ? 4 : 8);
-        }
+        next = text_token(to, at);
+        if (next == NULL)
+            next = number_token(to, at);
     }
 }
 

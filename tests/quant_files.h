@@ -21,6 +21,11 @@ void bytes_free(struct bytes *bytes);
  *   b7 d7 q7 a number of 1, 4, 8 bytes, little-endian: decimal, negative, 0x..., or 2^N, 2^N-1
  *   z9       9 zero bytes    a64      zeros up to a multiple of 64 of all bytes so far
  *   *9{...}  the script in braces 9 times, not nested
+ *   t...\1   the bytes up to \1, as they are;  j...\1  u64 length and bytes: a safetensors header
+ *   xFFD8    bytes in hexadecimal
+ *   D7       a number of 4 bytes, big-endian
+ *   c{...}   a PNG chunk: length, the script in braces (type and data), CRC; not nested
+ *   y14:5    14 bytes of value 5 (or 0, without :5), packed by zlib
  */
 void assemble(struct bytes *to, const char *script);
 

@@ -23,7 +23,7 @@ has() {
 }
 
 "$program" bench limits -r 1 -t 1 --json >"$work/limits.json" || fail "bench limits: exit $?"
-has "$work/limits.json" '"threads": 1' '"read": [0-9.]*e+' '"f32": [0-9.]*e+' '"int8": [0-9.]*e+'
+has "$work/limits.json" '"threads": 1' '"read": [0-9.]*e+' '"f32": [0-9.]*e+' '"int8": [0-9.]*e+' '"hand-off us": ' '"one core taken": '
 
 "$program" bench kernels --filter add -r 1 -t 1 --json >"$work/new.json" || fail "bench kernels: exit $?"
 has "$work/new.json" '"op": "add"' '"share": ' '"waited": '
@@ -43,7 +43,7 @@ has "$work/err" '^SLOWER  add' '1 slower, 0 faster'
 "$program" convert "$fixtures/janus-a-f32" -o "$work/a.gguf" --type f32 >/dev/null 2>&1 || fail "convert: exit $?"
 "$program" bench model -m "$work/a.gguf" -r 1 -n 8 -t 1 --json >"$work/model.json" || fail "bench model: exit $?"
 has "$work/model.json" '"test": "pp' '"test": "tg8"' '"test": "ie"' '"test": "ig' '"test": "vd"' \
-    '"test": "image"' '"peak_rss": [1-9]'
+    '"test": "image"' '"test": "image4"' '"share": [0-9.e-]*[1-9]' '"peak_rss": [1-9]' '"open": [0-9.]*[1-9]'
 
 # whatever parses JSON here
 if command -v python3 >/dev/null; then

@@ -1,12 +1,14 @@
 /*
  * test_context.c: what a context promises: the same bits for any number of threads, any tier and
  * any cut of the prompt; a seed's picture whatever else is drawn with it; a plan that is what is
- * used; cancel, fork and misuse end in an error and nothing else.
+ * used; cancel, fork and misuse end in an error and nothing else; a profile that adds up and costs
+ * next to nothing.
  */
 #include <config.h>
 
 #include <criterion/criterion.h>
 
+#include "conditions.h"
 #include "models.h"
 #include "npy.h"
 
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- the same bits --------------------------------------------------------------------------- */
@@ -397,7 +400,7 @@ Test(context, misuse_is_told)
         {.temperature = NAN, .guidance = -1, .cache_format = ~0u},
         {.guidance = INFINITY, .cache_format = ~0u},
         {.top_p = 1.5f, .cache_format = ~0u},
-        {.cache_format = TSR_T8},
+        {.cache_format = TSR_T4},
         {.context = 1 << 30, .cache_format = ~0u},
         {.count = 1000, .cache_format = ~0u},
         {.wants = 64, .cache_format = ~0u},
@@ -429,6 +432,90 @@ Test(context, misuse_is_told)
     tsr_context_reset(context);
     cr_assert_eq(tsr_prompt_ids(context, ids, 31, NULL, 0, &error), TSR_OK);
     cr_assert_leq(context_run(context, TSR_TEXT, ids, 64), 2, "the context was full");
+    tsr_context_free(context);
+    tsr_model_close(model);
+}
+
+/* ---- profiles -------------------------------------------------------------------------------- */
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* What a call costs more when it is profiled: two readings of the clock, and the addition. */
+static void profiled_call(double *clock_twice, double *addition)
+{
+    enum { CALLS = 20000 };
+    static float row[16];
+    const struct tsr_rows2 args = {row, 16, row, 16, row, 16, 1, 16};
+    struct tsr_profile profile = {1e10, 1e11, 1e11, 1e12, 1 << 20, {{0}}};
+    double start = seconds(), last = start;
+
+    for (int i = 0; i < 2 * CALLS; i++)
+        last = seconds();
+    *clock_twice = (last - start) / CALLS;
+    for (int i = 0; i < CALLS; i++)
+        tsr_profile_add(&profile, TSR_OP_add, &args, 1e-6);
+    *addition = (seconds() - last) / CALLS;
+}
+
+/*
+ * A drawing by the shipped model, whose operators are as small as they get: its profile adds up to
+ * the wall time within 3 %, and reading the clock for it takes less than 1 %, all of it less than
+ * 2 %. The best of several, because other processes take their time too.
+ */
+Test(context, a_profile_adds_up)
+{
+    enum { TRIES = 10 };
+    const char *source = getenv("TSR_SRCDIR");
+    struct tsr_profile profile;
+    struct tsr_settings settings = settings_greedy;
+    struct tsr_error error = {.message = ""};
+    double between = 1, reading = 1, all = 1;
+    tsr_model *model;
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/model/mini/mini-janus-Q8_0.gguf", source ? source : ".");
+    cr_assert_eq(tsr_model_open(&model, path, NULL, &error), TSR_OK, "%s", error.message);
+    settings.profile = &profile;
+    settings.wants = TSR_PICTURE;
+    tsr_context *context = context_new(model, NULL, &settings);
+    for (int i = 0; i < TRIES && (between > 0.03 || reading > 0.01 || all > 0.02); i++) {
+        double wall, sum = 0, clock_twice, addition;
+        uint64_t calls = 0;
+        int32_t codes[16];
+
+        profiled_call(&clock_twice, &addition);
+        profile = (struct tsr_profile){1e10, 1e11, 1e11, 1e12, 1 << 20, {{0}}};
+        tsr_context_reset(context);
+        cr_assert_eq(tsr_prompt_user(context, "a red circle", NULL, 0, &error), TSR_OK);
+        wall = seconds();
+        context_run(context, TSR_PICTURE, codes, 16);
+        wall = seconds() - wall;
+        for (size_t op = 0; op < TSR_OPS; op++) {
+            sum += profile.rows[op].seconds;
+            calls += profile.rows[op].calls;
+        }
+        cr_assert_leq(sum, wall);
+        cr_assert_gt(calls, 1000);
+        clock_twice *= (double)calls / wall;
+        addition *= (double)calls / wall;
+        between = 1 - sum / wall < between ? 1 - sum / wall : between;
+        reading = clock_twice < reading ? clock_twice : reading;
+        all = clock_twice + addition < all ? clock_twice + addition : all;
+    }
+    printf(
+        "profile: %.2f %% between the operators, %.2f %% for reading the clock, %.2f %% in all\n",
+        100 * between, 100 * reading, 100 * all);
+    if (times_compare()) {
+        cr_expect_leq(between, 0.03);
+        cr_expect_leq(reading, 0.01);
+        cr_expect_leq(all, 0.02);
+    }
     tsr_context_free(context);
     tsr_model_close(model);
 }

@@ -43,14 +43,14 @@ static struct criterion_test_params indices(size_t count)
     return cr_make_param_array(size_t, index, count, free_indices);
 }
 
-/* ---- equal bits ---- */
+/* ---- equal bits, or of fast math near ones ---- */
 
-ParameterizedTestParameters(kernels, equal_bits)
+ParameterizedTestParameters(kernels, results)
 {
     return indices(tsr_impl_count);
 }
 
-ParameterizedTest(size_t *index, kernels, equal_bits, .timeout = 600)
+ParameterizedTest(size_t *index, kernels, results, .timeout = 600)
 {
     const struct tsr_impl *impl = &tsr_impls[*index];
     const char *op = tsr_op_names[impl->op], *tier = tsr_tier_names[impl->tier];
@@ -60,9 +60,12 @@ ParameterizedTest(size_t *index, kernels, equal_bits, .timeout = 600)
 
     if (!op_wanted(impl->op))
         cr_skip_test("%s: not asked for", op);
-    if (!(tsr_cpu_tiers() >> impl->tier & 1))
+    if (!((tsr_cpu_tiers() | tsr_cpu_fast_tiers()) >> impl->tier & 1))
         cr_skip_test("%s: this CPU lacks the tier %s (%s)", op, tier, tsr_tier_texts[impl->tier]);
-    harness_check(&verdict, impl->op, impl->run, real, is_ref, SIZE_MAX);
+    if (impl->bound > 0)
+        harness_check_bound(&verdict, impl->op, impl->run, real, (double)impl->bound, SIZE_MAX);
+    else
+        harness_check(&verdict, impl->op, impl->run, real, is_ref, SIZE_MAX);
     for (size_t i = 0; i < verdict.failures && i < FAILURES_KEPT; i++)
         cr_expect_fail("%s, %s: %s", op, tier, verdict.messages[i]);
     cr_assert_eq(verdict.failures, 0, "%s, %s: %zu failures in %zu runs", op, tier,
@@ -120,10 +123,51 @@ Test(kernels, table)
     cr_assert_eq((void *)ref.add, (void *)tsr_add_ref);
 }
 
+/* The tiers of the table that are not exact; they stand after those that are. */
+static uint32_t fast_tiers(void)
+{
+    uint32_t tiers = 0;
+
+    for (unsigned i = 0; i < TSR_TIERS; i++)
+        tiers |= (uint32_t)(tsr_tier_bases[i] != i) << i;
+    return tiers;
+}
+
+#if defined(__x86_64__)
+enum { LAST_EXACT = TSR_TIER_avx512 };
+#else
+enum { LAST_EXACT = TSR_TIER_i8mm };
+#endif
+
+/* Fast tiers are nobody's default, and go with the tier they build on. */
+Test(kernels, fast_tiers)
+{
+    const uint32_t every = (1u << TSR_TIERS) - 1, fast = fast_tiers();
+    const uint32_t first = 1u << (TSR_TIER_ref + 1);
+    uint32_t tiers = 0;
+
+    cr_assert_eq(fast, every & ~((2u << LAST_EXACT) - 1));
+    cr_assert_eq(tsr_cpu_tiers() & fast, 0);
+    cr_assert_eq(tsr_cpu_fast_tiers() & ~fast, 0);
+    for (size_t i = 0; i < tsr_impl_count; i++)
+        cr_assert_eq(tsr_impls[i].bound > 0, fast >> tsr_impls[i].tier & 1, "row %zu", i);
+    cr_assert_eq(tsr_tiers_parse(&tiers, NULL, every, NULL), TSR_OK);
+    cr_assert_eq(tiers, every & ~tsr_cpu_slow_tiers());
+    cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[1], every, NULL), TSR_OK);
+    cr_assert_eq(tiers & ~fast, 1 | first);
+    for (unsigned i = 0; i < TSR_TIERS; i++)
+        if (fast >> i & 1) {
+            cr_assert_eq(tiers >> i & 1, tsr_tier_bases[i] == 1, "%s", tsr_tier_names[i]);
+            cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[i], every & ~fast, NULL), TSR_CPU,
+                         "%s without fast math", tsr_tier_names[i]);
+        }
+}
+
 Test(kernels, tiers_parse)
 {
-    const uint32_t all = (1u << TSR_TIERS) - 1, first = 1u << (TSR_TIER_ref + 1);
-    const uint32_t usual = all & ~tsr_cpu_slow_tiers(), last = 1u << (TSR_TIERS - 1);
+    const uint32_t every = (1u << TSR_TIERS) - 1, all = every & ~fast_tiers();
+    const uint32_t first = 1u << (TSR_TIER_ref + 1);
+    const uint32_t usual = all & ~tsr_cpu_slow_tiers(), last = 1u << LAST_EXACT;
     struct tsr_error error;
     uint32_t tiers = 0;
     char text[64];
@@ -136,7 +180,7 @@ Test(kernels, tiers_parse)
     cr_assert_eq(tiers, 1);
     cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[1], all, &error), TSR_OK);
     cr_assert_eq(tiers, 1 | first);
-    snprintf(text, sizeof text, "-%s,-%s", tsr_tier_names[1], tsr_tier_names[TSR_TIERS - 1]);
+    snprintf(text, sizeof text, "-%s,-%s", tsr_tier_names[1], tsr_tier_names[LAST_EXACT]);
     cr_assert_eq(tsr_tiers_parse(&tiers, text, all, &error), TSR_OK);
     cr_assert_eq(tiers, usual & ~first & ~last);
     cr_assert_eq(tsr_tiers_parse(&tiers, text, all & ~last, &error), TSR_OK,
@@ -145,7 +189,7 @@ Test(kernels, tiers_parse)
     cr_assert_eq(tsr_tiers_parse(&tiers, "avx1024", all, &error), TSR_USAGE);
     cr_assert_eq(tsr_tiers_parse(&tiers, "-ref", all, &error), TSR_USAGE);
     cr_assert_eq(tsr_tiers_parse(&tiers, ",", all, &error), TSR_USAGE);
-    cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[TSR_TIERS - 1], all & ~last, &error),
+    cr_assert_eq(tsr_tiers_parse(&tiers, tsr_tier_names[LAST_EXACT], all & ~last, &error),
                  TSR_CPU);
     cr_assert_eq(tsr_tiers_parse(&tiers, NULL, 0, NULL), TSR_CPU);
     cr_assert_eq(tiers, 77, "an error leaves the result alone");
@@ -158,6 +202,7 @@ Test(kernels, cpu_tiers)
     cr_assert(tiers == 0 || (tiers & 3) == 3, "ref and the first tier come together");
     cr_assert_eq(tsr_cpu_slow_tiers() & ~tiers, 0);
     cr_assert_lt(tiers, 1u << TSR_TIERS);
+    cr_assert_eq(tsr_cpu_fast_tiers() != 0, tiers != 0, "polynomials need the floor only");
 }
 
 /* ---- errors ---- */

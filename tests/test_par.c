@@ -1,10 +1,10 @@
 /*
- * test_par.c: the pool hands out every unit once, to whoever is there; the default number of threads follows
- * topology, affinity and quota.
+ * test_par.c: the pool hands out every unit once, to whoever is there; the default number of
+ * threads follows topology, affinity and quota.
  *
- * Topologies are synthetic hwloc descriptions and small recorded XML files; quotas are folders that look
- * like /proc/self/cgroup and the cgroup tree. Uneven cores are simulated by workers that take a unit's time
- * asleep, so the test says something on any machine, however many cores it has.
+ * Topologies are synthetic hwloc descriptions and small recorded XML files; quotas are folders that
+ * look like /proc/self/cgroup and the cgroup tree. Uneven cores are simulated by workers that take
+ * a unit's time asleep, so the test says something on any machine, however many cores it has.
  */
 #include <criterion/criterion.h>
 
@@ -156,8 +156,7 @@ Test(par, child_of_a_fork_can_run_and_free)
 Test(par, pinning_binds_or_fails)
 {
     const struct tsr_pool_options options = {.threads = 1, .pin = 1};
-    const struct tsr_pool_options synthetic = {.threads = 2, .pin = 1,
-                                               .topology = "core:64 pu:1"};
+    const struct tsr_pool_options synthetic = {.threads = 2, .pin = 1, .topology = "core:64 pu:1"};
     struct tsr_error error;
     tsr_pool *pool;
     cpu_set_t set;
@@ -171,7 +170,8 @@ Test(par, pinning_binds_or_fails)
     cr_assert(strstr(error.message, "pinned") != NULL, "%s", error.message);
 }
 
-/* ---- uneven cores ---------------------------------------------------------------------------------- */
+/* ---- uneven cores
+ * ---------------------------------------------------------------------------------- */
 
 static _Thread_local unsigned slowness;
 static _Atomic unsigned arrivals;
@@ -212,10 +212,11 @@ Test(par, little_cores_help)
     cr_assert_lt(best, 1.10 * ideal + 0.002, "%.1f ms, ideal %.1f ms", best * 1e3, ideal * 1e3);
 }
 
-/* ---- topologies -------------------------------------------------------------------------------------- */
+/* ---- topologies
+ * -------------------------------------------------------------------------------------- */
 
 struct machine {
-    const char *text; /* synthetic, or a file in tests/topologies */
+    const char *text;   /* synthetic, or a file in tests/topologies */
     const char *cgroup; /* NULL: no limit; else the content of cpu.max of the group */
     unsigned cores, performance, threads, nodes;
 };
@@ -275,6 +276,66 @@ static void remove_cgroup(const char *folder)
     snprintf(path, sizeof path, "%s/a", folder);
     rmdir(path);
     rmdir(folder);
+}
+
+/* What the groups a and a/b say about memory, in version 2 or 1 (its own tree), and what is left.
+ */
+static const struct memory {
+    const char *group, *root; /* the line of /proc/self/cgroup, where its tree is */
+    const char *names[2];     /* of limit and used */
+    const char *a[2], *b[2];  /* limit and used of each group; NULL: no such file */
+    const char *cached;       /* memory.stat of b */
+    uint64_t left;
+} memories[] = {
+    {"0::/a/b", "", {"memory.max", "memory.current"}, {"max", "9"}, {"1000", "400"}, "", 600},
+    {"0::/a/b", "", {"memory.max", "memory.current"}, {"500", "450"}, {"1000", "400"}, "", 50},
+    {"0::/a/b",
+     "",
+     {"memory.max", "memory.current"},
+     {"max", "9"},
+     {"1000", "990"},
+     "anon 5\ninactive_file 100\nactive_file 200\n",
+     310},
+    {"0::/a/b", "", {"memory.max", "memory.current"}, {"max", "9"}, {"1000", "2000"}, "", 0},
+    {"0::/a/b", "", {"memory.max", "memory.current"}, {"max", "9"}, {"max", "9"}, "", UINT64_MAX},
+    {"0::/a/b", "", {"memory.max", "memory.current"}, {NULL, NULL}, {NULL, NULL}, "", UINT64_MAX},
+    {"4:memory:/a/b",
+     "memory",
+     {"memory.limit_in_bytes", "memory.usage_in_bytes"},
+     {"9223372036854771712", "9"},
+     {"1000", "700"},
+     "inactive_file 7\ntotal_inactive_file 20\n",
+     320},
+};
+
+static void write_group(const char *folder, const struct memory *m, const char *const values[2])
+{
+    mkdir(folder, 0700);
+    for (int i = 0; i < 2; i++)
+        if (values[i] != NULL)
+            write_file(folder, m->names[i], values[i]);
+}
+
+Test(par, memory_that_control_groups_grant)
+{
+    for (size_t i = 0; i < sizeof memories / sizeof *memories; i++) {
+        const struct memory *m = &memories[i];
+        char folder[] = "/tmp/tessera-cgroup-XXXXXX", path[512], command[600];
+
+        cr_assert(mkdtemp(folder) != NULL);
+        write_file(folder, "self.cgroup", m->group);
+        snprintf(path, sizeof path, "%s/%s", folder, m->root);
+        mkdir(path, 0700);
+        snprintf(path, sizeof path, "%s/%s/a", folder, m->root);
+        write_group(path, m, m->a);
+        snprintf(path, sizeof path, "%s/%s/a/b", folder, m->root);
+        write_group(path, m, m->b);
+        write_file(path, "memory.stat", m->cached);
+        cr_expect_eq(tsr_cgroup_memory(folder), m->left, "case %zu: %llu", i,
+                     (unsigned long long)tsr_cgroup_memory(folder));
+        snprintf(command, sizeof command, "rm -r %s", folder);
+        cr_expect_eq(system(command), 0);
+    }
 }
 
 Test(par, default_threads_follow_cores_kinds_and_quota)

@@ -63,6 +63,7 @@ Test(names, sorted)
 
 Test(tile, bytes)
 {
+    enum { HALF_BITS = 4 * sizeof(size_t) };
     static const struct {
         uint32_t format;
         size_t n, k, bytes;
@@ -83,8 +84,9 @@ Test(tile, bytes)
         {TSR_T4, 1, 0, TSR_MALFORMED, "empty"},
         {TSR_T4, SIZE_MAX, 1, TSR_MALFORMED, "overflow"},
         {TSR_T8, 1, SIZE_MAX, TSR_MALFORMED, "overflow"},
-        {TSR_F32, (size_t)1 << 32, (size_t)1 << 32, TSR_MALFORMED, "overflow"},
-        {TSR_F32, (size_t)1 << 31, (size_t)1 << 31, TSR_MALFORMED, "overflow"},
+        {TSR_F32, (size_t)1 << HALF_BITS, (size_t)1 << HALF_BITS, TSR_MALFORMED, "overflow"},
+        {TSR_F32, (size_t)1 << (HALF_BITS - 1), (size_t)1 << (HALF_BITS - 1), TSR_MALFORMED,
+         "overflow"},
         {5, 1, 1, TSR_UNSUPPORTED, "format 5"},
         {~0u, 1, 1, TSR_UNSUPPORTED, "format"},
     };

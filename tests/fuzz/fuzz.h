@@ -8,6 +8,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Runs the parser on the bytes of a file; returns 0. A finding is a crash, a sanitizer's report, or
  * abort(). */
@@ -19,11 +23,48 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t room, unsigne
 /* Given by libFuzzer or replay.c: changes bytes without knowing anything. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t bytes, size_t room);
 
+/* The mutator of JSON texts (json_mutate.c). */
+size_t json_mutate(uint8_t *data, size_t bytes, size_t room, uint32_t *state);
+
 /* The next of a sequence of numbers that `state` stands for. */
 static inline uint32_t fuzz_random(uint32_t *state)
 {
     *state = *state * 1664525u + 1013904223u;
     return *state >> 8;
+}
+
+/* A file in memory, the same in every call: its path, and *fd to write it. */
+static inline const char *fuzz_memory(int *fd)
+{
+    static char path[40];
+    static int made = -1;
+
+    if (made < 0) {
+        made = memfd_create("fuzz", 0);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", made);
+    }
+    *fd = made;
+    return path;
+}
+
+/* The same, holding these bytes. */
+static inline const char *fuzz_file(const void *data, size_t bytes, int *fd)
+{
+    const char *const path = fuzz_memory(fd);
+
+    if (ftruncate(*fd, 0) != 0 || pwrite(*fd, data, bytes, 0) != (ssize_t)bytes)
+        abort();
+    return path;
+}
+
+/* Where a target may write a file of its own: in memory, if the system has a folder there. */
+static inline const char *fuzz_output(void)
+{
+    static char path[60];
+
+    snprintf(path, sizeof path, "%s/tessera-fuzz-%d",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
+    return path;
 }
 
 /* A number of the kind on which parsers stumble. */

@@ -2,13 +2,13 @@
  * fuzz_gguf.c: opens any bytes as a GGUF file; if that succeeds, asks it everything and computes
  * with its tensors.
  *
- * The mutator walks the file as far as it makes sense, notes where its numbers lie, and changes one
- * of them or lets libFuzzer change bytes; then it mostly mends what would stop the parser early:
- * the length of the file, and the CRC of the header.
+ * The mutator changes a number of the file or lets libFuzzer change bytes (gguf_walk.h); then it
+ * mostly mends what would stop the parser early: the length of the file, and the CRC of the header.
  */
 #include <config.h>
 
 #include "fuzz.h"
+#include "gguf_walk.h"
 #include "quant.h"
 
 #include <stdio.h>
@@ -65,19 +65,13 @@ static void ask_everything(const tsr_gguf *file)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static int fd = -1;
-    static char path[40];
+    int fd;
     struct tsr_error error = {0};
+    const struct tsr_load_options options = {.load = TSR_LOAD_READ};
     tsr_gguf *file;
     tsr_status status;
 
-    if (fd < 0) {
-        fd = memfd_create("fuzz", 0);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    }
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, bytes, 0) != (ssize_t)bytes)
-        abort();
-    status = tsr_gguf_open(&file, path, TSR_LOAD_READ, 0, &error);
+    status = tsr_gguf_open(&file, fuzz_file(data, bytes, &fd), &options, &error);
     if (status == TSR_OK) {
         ask_everything(file);
         tsr_gguf_close(file);
@@ -89,109 +83,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 /* ---- the mutator ---- */
 
-enum { FIELDS = 512 };
-
-/* Where the numbers of a file lie, as far as it could be walked. */
-struct walk {
-    const uint8_t *data;
-    size_t bytes, at;
-    struct {
-        size_t at;
-        unsigned bytes;
-    } fields[FIELDS];
-    size_t count;
-    uint64_t data_bytes; /* of all tensors, padded */
-    size_t header_bytes; /* 0: the walk did not come so far */
-    size_t crc_at;
-};
-
-static int take(struct walk *w, unsigned bytes, uint64_t *value)
-{
-    if (w->bytes - w->at < bytes)
-        return 0;
-    *value = 0;
-    memcpy(value, w->data + w->at, bytes);
-    if (w->count < FIELDS) {
-        w->fields[w->count].at = w->at;
-        w->fields[w->count++].bytes = bytes;
-    }
-    w->at += bytes;
-    return 1;
-}
-
-static int skip(struct walk *w, uint64_t bytes)
-{
-    if (bytes > w->bytes - w->at)
-        return 0;
-    w->at += (size_t)bytes;
-    return 1;
-}
-
-static int walk_string(struct walk *w)
-{
-    uint64_t length;
-
-    return take(w, 8, &length) && skip(w, length);
-}
-
-static int walk_value(struct walk *w, uint64_t type, int depth)
-{
-    static const unsigned sizes[13] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    uint64_t item, count, value;
-
-    if (type == TSR_GGUF_STRING)
-        return walk_string(w);
-    if (type != TSR_GGUF_ARRAY)
-        return type < 13 && take(w, sizes[type], &value);
-    if (depth > 0 || !take(w, 4, &item) || !take(w, 8, &count))
-        return 0;
-    for (uint64_t i = 0; i < count; i++)
-        if (!walk_value(w, item, depth + 1))
-            return 0;
-    return 1;
-}
-
-static int walk_tensor(struct walk *w)
-{
-    uint64_t dims, dim, type, offset, bytes = 1;
-
-    if (!walk_string(w) || !take(w, 4, &dims))
-        return 0;
-    for (uint64_t d = 0; d < dims; d++) {
-        if (!take(w, 8, &dim))
-            return 0;
-        bytes *= dim;
-    }
-    if (!take(w, 4, &type) || !take(w, 8, &offset))
-        return 0;
-    w->crc_at = (size_t)offset;                  /* in the data; the last tensor's stays */
-    bytes *= type == 24 ? 1 : type == 1 ? 2 : 4; /* I8, F16, F32 or I32 */
-    w->data_bytes += (bytes + 63) / 64 * 64;
-    return 1;
-}
-
-static void walk_file(struct walk *w)
-{
-    uint64_t version, tensors, entries, type;
-
-    if (!skip(w, 4) || !take(w, 4, &version) || !take(w, 8, &tensors) || !take(w, 8, &entries))
-        return;
-    for (uint64_t i = 0; i < entries; i++)
-        if (!walk_string(w) || !take(w, 4, &type) || !walk_value(w, type, 0))
-            return;
-    for (uint64_t i = 0; i < tensors; i++)
-        if (!walk_tensor(w))
-            return;
-    w->header_bytes = (w->at + 63) / 64 * 64;
-}
-
 /* Makes the file as long as its header says, and its header's CRC right. */
 static size_t mend(uint8_t *data, size_t bytes, size_t room)
 {
-    struct walk w = {.data = data, .bytes = bytes};
+    static struct gguf_walk w;
     uint32_t crc;
 
-    walk_file(&w);
+    w = (struct gguf_walk){.data = data, .bytes = bytes};
+    gguf_walk(&w);
     if (w.header_bytes == 0 || w.header_bytes > room || w.data_bytes > room - w.header_bytes)
         return bytes;
     if (w.header_bytes + w.data_bytes > bytes)
@@ -206,19 +105,8 @@ static size_t mend(uint8_t *data, size_t bytes, size_t room)
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t room, unsigned seed)
 {
-    struct walk w = {.data = data, .bytes = bytes};
     uint32_t state = seed;
-    uint64_t value = 0;
 
-    walk_file(&w);
-    if (w.count == 0 || fuzz_random(&state) % 3 == 0) {
-        bytes = LLVMFuzzerMutate(data, bytes, room);
-    } else {
-        size_t field = fuzz_random(&state) % w.count;
-
-        memcpy(&value, data + w.fields[field].at, w.fields[field].bytes);
-        value = fuzz_number(&state, value);
-        memcpy(data + w.fields[field].at, &value, w.fields[field].bytes);
-    }
+    bytes = gguf_mutate(data, bytes, room, &state);
     return fuzz_random(&state) % 4 == 0 ? bytes : mend(data, bytes, room);
 }

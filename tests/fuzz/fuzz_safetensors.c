@@ -24,10 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     uint64_t sum = 0;
     tsr_status status;
 
-    if (in.fd < 0)
-        in.fd = memfd_create("fuzz", 0);
-    if (ftruncate(in.fd, 0) != 0 || pwrite(in.fd, data, bytes, 0) != (ssize_t)bytes)
-        abort();
+    fuzz_file(data, bytes, &in.fd);
     in.size = bytes;
     status = tsr_safetensors_read(&tensors, &in, 0, &error);
     if (status != TSR_OK && (error.status != status || error.message[0] == '\0'))

@@ -3,7 +3,8 @@
  * named, on each of them cut short, and on mutations of them. Deterministic, a few seconds; part of
  * `make check`, so that a corpus that once found a bug keeps finding it, with or without clang.
  *
- * Usage: replay_TARGET [FOLDER|FILE ...]; without arguments $TSR_SRCDIR/tests/fuzz/corpus/TARGET.
+ * Usage: replay_TARGET [--corpus-only] [FOLDER|FILE ...]; without names
+ * $TSR_SRCDIR/tests/fuzz/corpus/TARGET. --corpus-only: neither cuts nor mutations.
  */
 #include "fuzz.h"
 
@@ -12,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 1 << 16, MUTATIONS = 2000, IN_A_ROW = 4, CUTS = 400 };
+/* MUTATIONS and CUTS: of all files together. */
+enum { ROOM = 1 << 16, MUTATIONS = 6000, IN_A_ROW = 4, CUTS = 2000 };
 
 static uint32_t state = 1;
+static size_t mutations, cuts; /* a file */
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t bytes, size_t room)
 {
@@ -68,51 +71,73 @@ static int replay(const char *path)
     bytes = fread(seed, 1, ROOM, file);
     fclose(file);
     run(seed, bytes);
-    for (size_t cut = 0; cut < bytes; cut += 1 + bytes / CUTS)
+    for (size_t cut = 0; cuts > 0 && cut < bytes; cut += 1 + bytes / cuts)
         run(seed, cut);
-    for (int i = 0; i < MUTATIONS; i++) {
+    for (size_t i = 0; i < mutations; i++) {
         size_t used = bytes;
 
         memcpy(data, seed, bytes);
-        for (int j = 0; j <= i % IN_A_ROW; j++)
+        for (size_t j = 0; j <= i % IN_A_ROW; j++)
             used = LLVMFuzzerCustomMutator(data, used, ROOM, fuzz_random(&state));
         run(data, used);
     }
     return 1;
 }
 
-/* Replays a file, or the files of a folder; returns how many. */
-static int replay_all(const char *path)
+/* Calls `each` for a file, or for the files of a folder; returns the sum of what it returns. */
+static int for_all(const char *path, int (*each)(const char *))
 {
     DIR *folder = opendir(path);
     char name[4096];
     int count = 0;
 
     if (folder == NULL)
-        return replay(path);
+        return each(path);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (entry->d_name[0] == '.')
             continue;
         snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        count += replay(name);
+        count += each(name);
     }
     closedir(folder);
     return count;
 }
 
+static int one(const char *path)
+{
+    (void)path;
+    return 1;
+}
+
+static int all(char **paths, int count, int (*each)(const char *))
+{
+    int sum = 0;
+
+    for (int i = 0; i < count; i++)
+        sum += for_all(paths[i], each);
+    return sum;
+}
+
 int main(int count, char **arguments)
 {
     const char *target = strrchr(arguments[0], '_'), *source = getenv("TSR_SRCDIR");
-    char corpus[4096];
-    int files = 0;
+    const int plain = count > 1 && strcmp(arguments[1], "--corpus-only") == 0;
+    char corpus[4096], *standard = corpus, **paths = arguments + 1 + plain;
+    int files;
 
-    for (int i = 1; i < count; i++)
-        files += replay_all(arguments[i]);
-    if (count == 1) {
+    count -= 1 + plain;
+    if (count == 0) {
         snprintf(corpus, sizeof corpus, "%s/tests/fuzz/corpus/%s", source != NULL ? source : ".",
                  target != NULL ? target + 1 : "");
-        files = replay_all(corpus);
+        paths = &standard;
+        count = 1;
     }
-    printf("%d files replayed, with %d mutations each\n", files, MUTATIONS);
+    files = all(paths, count, one);
+    if (!plain && files > 0) {
+        mutations = 1 + MUTATIONS / (size_t)files;
+        cuts = 1 + CUTS / (size_t)files;
+    }
+    files = all(paths, count, replay);
+    printf("%d files replayed, with %zu mutations each\n", files, mutations);
     return files > 0 ? 0 : 1;
 }

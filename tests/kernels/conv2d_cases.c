@@ -130,17 +130,18 @@ static void oracle_conv_f(struct call *c, const size_t *d)
 
     for (size_t at = 0; at < a->s.oh * a->s.ow * d[COUT]; at++) {
         const size_t n = at % d[COUT], o = at / d[COUT];
-        double sum = a->bias ? (double)a->bias[n] : 0, magnitude = fabs(sum);
+        double sum = a->bias ? (double)a->bias[n] : 0, magnitude = fabs(sum), lost = 0;
 
         for (size_t i = 0; i < k; i++) {
             const size_t pixel = pixel_of(&a->s, o / a->s.ow, o % a->s.ow, i / d[CIN]);
-            const double term = oracle_weight(&a->weights, n, i, NULL) *
-                                (pixel == SIZE_MAX ? 0 : (double)a->x[pixel * d[CIN] + i % d[CIN]]);
+            const double x = pixel == SIZE_MAX ? 0 : (double)a->x[pixel * d[CIN] + i % d[CIN]];
+            const double term = oracle_term(c, oracle_weight(&a->weights, n, i, NULL), x, &lost);
 
             sum += term;
             magnitude += fabs(term);
         }
-        oracle_near(c, a->y[at], sum, magnitude, (double)(k + 1) * EPS, (double)(k + 1) * TINY);
+        oracle_near(c, a->y[at], sum, magnitude, (double)(k + 1) * EPS,
+                    (double)(k + 1) * TINY + lost);
     }
 }
 

@@ -217,12 +217,22 @@ static void oracle_fail(struct call *c, double got, double want, double bound)
 void oracle_near(struct call *c, float got, double want, double magnitude, double relative,
                  double absolute)
 {
-    const double bound = relative * magnitude + absolute;
+    const double bound =
+        absolute + (c->bound > 0 ? c->bound * magnitude + FAST_TINY : relative * magnitude);
 
     if (magnitude > FLT_MAX / 4)
         return;
     if (!isfinite(want) || !isfinite(bound) ? isfinite(got) : !(fabs((double)got - want) <= bound))
         oracle_fail(c, (double)got, want, bound);
+}
+
+double oracle_term(const struct call *c, double a, double b, double *lost)
+{
+    const double term = a * b, smaller = fmin(fabs(a), fabs(b));
+
+    if (c->bound > 0 && smaller < (double)FLT_MIN)
+        *lost += fabs(term);
+    return term;
 }
 
 void oracle_equal(struct call *c, double got, double want)

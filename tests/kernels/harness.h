@@ -7,11 +7,12 @@
  * {guard left, right} x {offset} x {in one range, in two}, and demands:
  *
  *   - the bits of `ref` in every output (a NaN equals any NaN); `ref` itself within the oracle's
- * bounds;
+ * bounds, fast math within the bound in its row of the table;
  *   - inputs, padding between rows and the slack of every page unchanged;
  *   - no access outside: each buffer lies flush against a page without access, at its end or at its
  * start;
- *   - the floating-point control word unchanged.
+ *   - the floating-point control word unchanged, no upper half of a vector register left in use;
+ *   - scratch that one range has written left alone by the other.
  *
  * Implementations that break a rule must be caught: tests/planted holds some that do.
  */
@@ -79,6 +80,7 @@ struct call {
     struct buffer buffers[BUFFERS_MAX];
     struct output outputs[OUTPUTS_MAX];
     size_t buffer_count, output_count;
+    double bound; /* > 0: what an output of fast math may err by, in parts of its magnitude */
     size_t oracle_failures;
     char oracle_message[160];
 };
@@ -125,9 +127,11 @@ float fill_value(struct call *c, size_t row, size_t i, size_t cols);
 /* ---- for oracles ---- */
 
 /* |got - want| <= relative * magnitude + absolute; where f32 may overflow on the way, anything
- * goes. */
+ * goes. Of fast math its own bound counts in place of `relative`, and FAST_TINY is allowed too. */
 void oracle_near(struct call *c, float got, double want, double magnitude, double relative,
                  double absolute);
+/* a * b, a term of a sum. To fast math a denormal factor may count as 0: then |a * b| is added to *lost. */
+double oracle_term(const struct call *c, double a, double b, double *lost);
 /* Equal values, or both NaN. */
 void oracle_equal(struct call *c, double got, double want);
 double oracle_f16(uint16_t h);  /* written independently of half.h */
@@ -138,6 +142,7 @@ double oracle_weight(const struct tsr_tile *w, size_t n, size_t k, double *scale
 
 #define EPS (0x1p-24)   /* half an ulp of 1: the relative error of one rounding */
 #define TINY (0x1p-148) /* two of the smallest denormals */
+#define FAST_TINY (0x1p-100) /* of fast math: thousands of denormals that counted as 0 on the way */
 
 /* ---- for tests ---- */
 
@@ -152,6 +157,9 @@ extern const struct op_case *const harness_cases[TSR_OPS];
  * failures. */
 void harness_check(struct verdict *verdict, size_t op, tsr_kernel *kernel, int real, int oracle,
                    size_t most);
+/* The same for fast math: the oracle judges it by `bound`; every placement gives the same bits. */
+void harness_check_bound(struct verdict *verdict, size_t op, tsr_kernel *kernel, int real,
+                         double bound, size_t most);
 /* How many comparisons a complete harness_check makes. */
 size_t harness_runs(size_t op, int real);
 

@@ -178,16 +178,17 @@ static void oracle_matmul_tf(struct call *c, const size_t *d)
 
     for (size_t m = 0; m < a->m; m++)
         for (size_t n = 0; n < a->w.n; n++) {
-            double sum = a->bias ? (double)a->bias[n] : 0, magnitude = fabs(sum);
+            double sum = a->bias ? (double)a->bias[n] : 0, magnitude = fabs(sum), lost = 0;
 
             for (size_t k = 0; k < a->w.k; k++) {
-                const double term = (double)a->x[m * a->ldx + k] * oracle_weight(&a->w, n, k, NULL);
+                const double term = oracle_term(c, (double)a->x[m * a->ldx + k],
+                                                oracle_weight(&a->w, n, k, NULL), &lost);
 
                 sum += term;
                 magnitude += fabs(term);
             }
             oracle_near(c, a->y[m * a->ldy + n], sum, magnitude, (double)(d[2] + 1) * EPS,
-                        (double)(d[2] + 1) * TINY);
+                        (double)(d[2] + 1) * TINY + lost);
         }
 }
 

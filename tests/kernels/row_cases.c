@@ -1,7 +1,8 @@
 /*
  * row_cases.c: shapes and oracles of the operators on rows: the norms, softmax, the activation
- * functions, add, argmax and sample. Lengths stand around 16 lanes, the unrolled multiples of them,
- * and the reduction's block of 1,024. These operators may work in place, which is run too.
+ * functions, add, argmax and sample; and those that end in codes. Lengths stand around 16 lanes,
+ * the unrolled multiples of them, and the reduction's block of 1,024. These operators may work in
+ * place, which is run too (not where codes come out).
  */
 #include "harness.h"
 
@@ -328,3 +329,138 @@ const struct op_case tsr_case_silu_mul = {build_rows2, oracle_silu_mul, SHAPES(r
                                           SHAPES(rows2_real), 2};
 const struct op_case tsr_case_add = {build_rows2, oracle_add, SHAPES(rows2_small),
                                      SHAPES(rows2_real), 2};
+
+/* ---- norm or silu_mul, then quantize_rows: m, k, multiple of ldc, one row of b repeated ---- */
+
+static const struct shape coded_small[] = {
+    {{0, 64, 64, 0}},   {{2, 0, 64, 0}},    {{1, 1, 64, 1}},    {{3, 31, 32, 0}},
+    {{3, 33, 32, 1}},   {{5, 63, 64, 0}},   {{4, 64, 64, 1}},   {{2, 100, 32, 0}},
+    {{3, 127, 64, 1}},  {{7, 128, 64, 0}},  {{3, 129, 64, 1}},  {{1, 160, 32, 0}},
+    {{2, 1000, 64, 1}}, {{6, 1024, 64, 0}}, {{3, 1025, 64, 1}}, {{3, 2047, 64, 0}},
+    {{2, 2049, 32, 1}}, {{1, 2177, 64, 0}}, {{2, 3000, 64, 1}},
+};
+static const struct shape coded_real[] = {
+    {{2, 2048, 64, 0}}, {{577, 1024, 64, 0}}, {{12, 5632, 64, 0}}};
+
+static void build_codes(struct call *c, struct tsr_q8 *q, const size_t *d)
+{
+    q->ldc = tsr_round_up(d[1], d[2]);
+    q->lds = tsr_ceil_div(d[1], TSR_ACT_BLOCK);
+    q->codes = case_out(c, ELEMENT_I8, d[0], q->ldc, q->ldc);
+    q->scales = case_out(c, ELEMENT_F32, d[0], q->lds, q->lds);
+    q->sums = case_out(c, ELEMENT_I32, d[0], q->ldc / TSR_GROUP, q->ldc / TSR_GROUP);
+}
+
+static size_t build_norm_quantize(struct call *c, const size_t *d)
+{
+    struct tsr_norm_quantize *a = (void *)&c->args;
+    const size_t ld = case_ld(c, d[1]);
+
+    a->norm = (struct tsr_norm){.x = case_f32(c, d[0], d[1], ld),
+                                .ldx = ld,
+                                .weight = case_plain(c, d[1], -2, 2),
+                                .bias = case_plain(c, d[1], -1, 1),
+                                .m = d[0],
+                                .k = d[1],
+                                .eps = 1e-6f};
+    build_codes(c, &a->q, d);
+    return tsr_norm_quantize_units(a);
+}
+
+static size_t build_rows2_quantize(struct call *c, const size_t *d)
+{
+    struct tsr_rows2_quantize *a = (void *)&c->args;
+    const size_t ld = case_ld(c, d[1]), repeated = d[3] && d[0];
+
+    a->rows = (struct tsr_rows2){.a = case_f32(c, d[0], d[1], ld),
+                                 .lda = ld,
+                                 .b = case_f32(c, repeated ? 1 : d[0], d[1], ld),
+                                 .ldb = repeated ? 0 : ld,
+                                 .m = d[0],
+                                 .k = d[1]};
+    build_codes(c, &a->q, d);
+    return tsr_rows2_quantize_units(a);
+}
+
+/*
+ * The codes of rows y [m, k], by the operators one after the other: the same bits. Of fast math the
+ * scales are within its bound, in parts of the block's largest value, and a code is of a value that
+ * near.
+ */
+static void oracle_codes(struct call *c, const size_t *d, const struct tsr_q8 *q, const float *y)
+{
+    struct tsr_q8 want = *q;
+
+    want.codes = malloc(d[0] * q->ldc + 1);
+    want.scales = malloc((d[0] * q->lds + 1) * sizeof(float));
+    want.sums = malloc((d[0] * q->ldc / TSR_GROUP + 1) * sizeof(int32_t));
+    if (!want.codes || !want.scales || !want.sums)
+        abort();
+    tsr_quantize_rows_ref(
+        &(struct tsr_quantize){.x = y, .ldx = d[1], .q = want, .m = d[0], .k = d[1]}, 0, d[0]);
+    for (size_t i = 0; i < d[0] * q->lds; i++)
+        if (c->bound > 0)
+            oracle_near(c, q->scales[i], (double)want.scales[i], (double)want.scales[i], 0, 0);
+        else
+            oracle_equal(c, (double)q->scales[i], (double)want.scales[i]);
+    for (size_t i = 0; i < d[0] * q->ldc; i++)
+        if (c->bound == 0)
+            oracle_equal(c, q->codes[i], want.codes[i]);
+        else if (abs(q->codes[i] - want.codes[i]) > 1)
+            oracle_equal(c, q->codes[i], want.codes[i]);
+    for (size_t i = 0; i < d[0] * q->ldc / TSR_GROUP; i++) {
+        double sum = 0;
+
+        for (size_t j = 0; j < TSR_GROUP; j++)
+            sum += q->codes[i * TSR_GROUP + j];
+        oracle_equal(c, q->sums[i], sum);
+    }
+    free(want.codes);
+    free(want.scales);
+    free(want.sums);
+}
+
+static void oracle_norm_quantize(struct call *c, const size_t *d, tsr_kernel *norm)
+{
+    const struct tsr_norm_quantize *a = (void *)&c->args;
+    struct tsr_norm args = a->norm;
+
+    args.ldy = d[1];
+    args.y = malloc((d[0] * d[1] + 1) * sizeof(float));
+    if (!args.y)
+        abort();
+    norm(&args, 0, d[0]);
+    oracle_codes(c, d, &a->q, args.y);
+    free(args.y);
+}
+
+static void oracle_rmsnorm_quantize(struct call *c, const size_t *d)
+{
+    oracle_norm_quantize(c, d, tsr_rmsnorm_ref);
+}
+
+static void oracle_layernorm_quantize(struct call *c, const size_t *d)
+{
+    oracle_norm_quantize(c, d, tsr_layernorm_ref);
+}
+
+static void oracle_silu_mul_quantize(struct call *c, const size_t *d)
+{
+    const struct tsr_rows2_quantize *a = (void *)&c->args;
+    struct tsr_rows2 args = a->rows;
+
+    args.ldy = d[1];
+    args.y = malloc((d[0] * d[1] + 1) * sizeof(float));
+    if (!args.y)
+        abort();
+    tsr_silu_mul_ref(&args, 0, d[0]);
+    oracle_codes(c, d, &a->q, args.y);
+    free(args.y);
+}
+
+const struct op_case tsr_case_rmsnorm_quantize = {build_norm_quantize, oracle_rmsnorm_quantize,
+                                                  SHAPES(coded_small), SHAPES(coded_real), 0};
+const struct op_case tsr_case_layernorm_quantize = {build_norm_quantize, oracle_layernorm_quantize,
+                                                    SHAPES(coded_small), SHAPES(coded_real), 0};
+const struct op_case tsr_case_silu_mul_quantize = {build_rows2_quantize, oracle_silu_mul_quantize,
+                                                   SHAPES(coded_small), SHAPES(coded_real), 0};

@@ -3,6 +3,9 @@
  * a wrong vector loop would; those that are wrong in their arithmetic are written out.
  */
 #include "planted.h"
+
+#include <stdlib.h>
+
 #include "ref/ref.h"
 
 #if defined(__x86_64__)
@@ -34,7 +37,9 @@ enum matmul_bug {
     PADDING_SKIPPED,   /* groups beyond k not run over */
     BIAS_LAST,         /* bias added at the end */
     SIGNED_WEIGHTS,    /* weight bytes taken as signed */
-    FLOAT_ZERO_POINT   /* zero point times sum taken off after the conversion */
+    FLOAT_ZERO_POINT,  /* zero point times sum taken off after the conversion */
+    NO_ZERO_POINT,     /* zero point times sum not taken off at all */
+    LAST_ZERO_POINT    /* or the wrong one, in the last group */
 };
 
 static int32_t group_dot(const struct tsr_matmul_q *a, size_t n, size_t m, size_t k,
@@ -58,7 +63,9 @@ static int32_t group_dot(const struct tsr_matmul_q *a, size_t n, size_t m, size_
             pair = pair > 32767 ? 32767 : pair < -32768 ? -32768 : pair;
         dot += pair;
     }
-    if (bug != FLOAT_ZERO_POINT)
+    if (bug == LAST_ZERO_POINT && k + TSR_GROUP >= w->k)
+        dot -= a->x.sums[(m * a->x.ldc + k) / TSR_GROUP];
+    if (bug != FLOAT_ZERO_POINT && bug != NO_ZERO_POINT)
         dot -= tsr_zero_point(w->format) * a->x.sums[(m * a->x.ldc + k) / TSR_GROUP];
     return bug == SHORT_ACCUMULATOR ? (int16_t)dot : dot;
 }
@@ -118,6 +125,16 @@ MATMUL(matmul_unpadded, PADDING_SKIPPED)
 MATMUL(matmul_bias_last, BIAS_LAST)
 MATMUL(matmul_signed, SIGNED_WEIGHTS)
 MATMUL(matmul_float_zero, FLOAT_ZERO_POINT)
+MATMUL(matmul_no_zero, NO_ZERO_POINT)
+MATMUL(matmul_last_zero, LAST_ZERO_POINT)
+
+PLANT(matmul_last_row) /* an odd last row is forgotten */
+{
+    struct tsr_matmul_q a = *(const struct tsr_matmul_q *)args;
+
+    a.m -= a.m % 2;
+    tsr_matmul_t8_ref(&a, begin, end);
+}
 
 PLANT(matmul_tail_short) /* the last output of an incomplete panel is forgotten */
 {
@@ -292,12 +309,34 @@ PLANT(attention_mask_late) /* a masked key's value is multiplied by 0 instead of
 
     tsr_attention_ref(args, begin, end);
     for (size_t row = 0; row < a->batch * a->rows; row++)
-        if ((size_t)a->limits[row] < a->kv.capacity && a->kv.format == TSR_F16)
+        if ((size_t)a->limits[row] < a->kv.capacity && a->kv.format == TSR_F16 && a->parts == 0)
             for (size_t i = 0; i < a->heads * a->kv.d; i++)
                 a->out[row * a->ldo + i] +=
                     0 * tsr_f16_to_f32((
                             (const uint16_t *)a->kv
                                 .v[row / a->rows])[(size_t)a->limits[row] * a->kv.d + i % a->kv.d]);
+}
+
+PLANT(attention_value_code) /* the code -128 of a t8 value read as -127 */
+{
+    const struct tsr_attention *a = args;
+    const size_t bytes = a->kv.heads * tsr_kv_v_bytes(&a->kv);
+    struct tsr_attention copy = *a;
+    void *v[2] = {NULL, NULL};
+
+    if (a->kv.format == TSR_T8) {
+        for (size_t b = 0; b < a->batch; b++) {
+            uint8_t *codes = v[b] = malloc(bytes);
+
+            memcpy(codes, a->kv.v[b], bytes);
+            for (size_t i = 0; i < bytes; i++)
+                codes[i] += i % TSR_Q8_BYTES >= 2 && codes[i] == 0x80;
+        }
+        copy.kv.v = v;
+    }
+    tsr_attention_ref(&copy, begin, end);
+    free(v[0]);
+    free(v[1]);
 }
 
 PLANT(attention_no_key_nan) /* 0 / 0 where nothing is visible */
@@ -306,7 +345,7 @@ PLANT(attention_no_key_nan) /* 0 / 0 where nothing is visible */
 
     tsr_attention_ref(args, begin, end);
     for (size_t row = 0; row < a->batch * a->rows; row++)
-        if (a->limits[row] == 0)
+        if (a->limits[row] == 0 && a->parts == 0)
             a->out[row * a->ldo] = NAN;
 }
 
@@ -351,6 +390,24 @@ PLANT(rmsnorm_tail_dropped) /* the last k mod 16 elements do not count */
 
     tsr_rmsnorm_ref(args, begin, end);
     a.k -= a.k > TSR_LANES ? a.k % TSR_LANES : 0;
+    tsr_rmsnorm_ref(&a, begin, end);
+}
+
+PLANT(rmsnorm_order_by_range) /* the order of the sum depends on how the rows are shared out */
+{
+    const struct tsr_norm *a = args;
+
+    if (end - begin < a->m)
+        rmsnorm_eight_lanes(args, begin, end);
+    else
+        tsr_rmsnorm_ref(args, begin, end);
+}
+
+PLANT(rmsnorm_width_as_stride)
+{
+    struct tsr_norm a = *(const struct tsr_norm *)args;
+
+    a.ldx = a.k;
     tsr_rmsnorm_ref(&a, begin, end);
 }
 
@@ -403,6 +460,36 @@ PLANT(softmax_float_sum) /* one running sum in place of the lanes */
     }
 }
 
+PLANT(softmax_plain) /* exp without the maximum taken off */
+{
+    const struct tsr_rows *a = args;
+
+    for (size_t row = begin; row < end; row++) {
+        const float *x = a->x + row * a->ldx;
+        float *y = a->y + row * a->ldy;
+        struct tsr_sum sum = {0};
+
+        for (size_t i = 0; i < a->k; i++)
+            tsr_sum_add(&sum, y[i] = tsr_exp(x[i]));
+        for (size_t i = 0; i < a->k; i++)
+            y[i] /= (float)tsr_sum_total(&sum);
+    }
+}
+
+PLANT(codebook_stale) /* scratch of its own, which keeps the winner of the call before */
+{
+    static int32_t winner;
+    const struct tsr_codebook *a = args;
+
+    tsr_codebook_nearest_ref(args, begin, end);
+    for (size_t m = begin; m < end; m++) {
+        const int32_t kept = winner;
+
+        winner = a->index[m];
+        a->index[m] = m == begin && kept < a->index[m] ? kept : a->index[m];
+    }
+}
+
 PLANT(silu_flushes) /* denormals flushed, and the mode left on */
 {
     flush_to_zero();
@@ -437,6 +524,32 @@ PLANT(add_into_gap) /* a full vector stored over a tail: one element too many */
         for (size_t m = begin; m + 1 < end; m++)
             a->y[m * a->ldy + a->k] = 0;
 }
+
+PLANT(add_left) /* one element before the first row written */
+{
+    const struct tsr_rows2 *a = args;
+
+    tsr_add_ref(args, begin, end);
+    if (begin == 0 && end > 0 && a->k > 0)
+        a->y[-1] = 0;
+}
+
+#if defined(__x86_64__)
+PLANT(add_aligned) /* a load that wants 16 bytes of alignment */
+{
+    const struct tsr_rows2 *a = args;
+
+    tsr_add_ref(args, begin, end);
+    for (size_t m = begin; m < end && a->k >= 4; m++)
+        __asm__ volatile("movaps (%0), %%xmm7" : : "r"(a->a + m * a->lda) : "xmm7", "memory");
+}
+
+PLANT(add_dirty_upper) /* no vzeroupper at the end */
+{
+    tsr_add_ref(args, begin, end);
+    __asm__ volatile("vpcmpeqd %%ymm7, %%ymm7, %%ymm7" : : : "xmm7");
+}
+#endif
 
 PLANT(silu_mul_repeats) /* ldb = 0 is not understood */
 {
@@ -528,6 +641,22 @@ PLANT(sample_no_top_p)
     tsr_sample_ref(&a, begin, end);
 }
 
+PLANT(sample_one_scratch) /* all rows use the scratch of the first: a race of two threads */
+{
+    const struct tsr_sample *a = args;
+
+    for (size_t m = begin; m < end; m++) {
+        struct tsr_sample row = *a;
+
+        row.cond += m * a->ld;
+        row.uncond = a->uncond != NULL ? a->uncond + m * a->ld : NULL;
+        row.u += m;
+        row.index += m;
+        row.m = 1;
+        tsr_sample_ref(&row, 0, 1);
+    }
+}
+
 const struct planted planted[] = {
     {TSR_OP_matmul_t8, matmul_right, NULL},
     {TSR_OP_matmul_t4, matmul_right, NULL},
@@ -547,6 +676,9 @@ const struct planted planted[] = {
     {TSR_OP_matmul_t4, matmul_over_read, "one byte of codes over"},
     {TSR_OP_matmul_t8, matmul_tile_over_read, "one line of weights over"},
     {TSR_OP_matmul_t4, matmul_panel_lost, "the last panel of a range lost"},
+    {TSR_OP_matmul_t8, matmul_no_zero, "zero point not taken off"},
+    {TSR_OP_matmul_t4, matmul_last_zero, "the wrong zero point in the last group"},
+    {TSR_OP_matmul_t8, matmul_last_row, "an odd last row not written"},
     {TSR_OP_matmul_tf, matmul_tf_two_chains, "two chains in place of one"},
     {TSR_OP_matmul_tf, matmul_tf_odd_k, "x read beyond an odd k"},
     {TSR_OP_gather_rows, gather_nibbles, "nibbles exchanged"},
@@ -558,17 +690,27 @@ const struct planted planted[] = {
     {TSR_OP_conv2d_tf, conv_stride, "pad_left off by one where stride > 1"},
     {TSR_OP_attention, attention_one_key_less, "one key too few"},
     {TSR_OP_attention, attention_mask_late, "masked values multiplied by 0"},
+    {TSR_OP_attention, attention_value_code, "t8 value code -128 as -127"},
     {TSR_OP_attention, attention_no_key_nan, "0/0 where no key is visible"},
     {TSR_OP_kv_store, kv_store_truncated, "f16 truncated"},
     {TSR_OP_rmsnorm, rmsnorm_eight_lanes, "eight lanes"},
     {TSR_OP_rmsnorm, rmsnorm_tail_dropped, "the tail of a row dropped"},
+    {TSR_OP_rmsnorm, rmsnorm_order_by_range, "the order of the sum depends on the shares"},
+    {TSR_OP_rmsnorm, rmsnorm_width_as_stride, "the width taken for the stride"},
     {TSR_OP_layernorm, layernorm_one_pass, "variance in one pass"},
     {TSR_OP_groupnorm, groupnorm_neighbour, "a neighbouring group's element written"},
     {TSR_OP_softmax, softmax_float_sum, "one running sum"},
+    {TSR_OP_softmax, softmax_plain, "the maximum not taken off"},
+    {TSR_OP_codebook_nearest, codebook_stale, "scratch left from the call before"},
     {TSR_OP_silu, silu_flushes, "flush-to-zero, left on"},
     {TSR_OP_gelu_tanh, gelu_from_start, "the start of the range ignored"},
     {TSR_OP_gelu_erf, gelu_tail_masked, "the last element of a tail not computed"},
     {TSR_OP_add, add_into_gap, "the gap between rows written"},
+    {TSR_OP_add, add_left, "the element before the first one written"},
+#if defined(__x86_64__)
+    {TSR_OP_add, add_aligned, "an aligned load of what is not"},
+    {TSR_OP_add, add_dirty_upper, "vzeroupper missing"},
+#endif
     {TSR_OP_silu_mul, silu_mul_repeats, "ldb = 0 not understood"},
     {TSR_OP_rope, rope_interleaved, "the kind of pairs ignored"},
     {TSR_OP_rope_table, rope_table_input, "an input changed"},
@@ -577,5 +719,6 @@ const struct planted planted[] = {
     {TSR_OP_argmax, argmax_last_wins, "ties to the highest index"},
     {TSR_OP_argmax, argmax_nan_first, "a NaN at the start wins"},
     {TSR_OP_sample, sample_no_top_p, "top_p ignored"},
+    {TSR_OP_sample, sample_one_scratch, "rows share scratch"},
 };
 const size_t planted_count = sizeof planted / sizeof planted[0];

@@ -1,0 +1,161 @@
+/*
+ * test_maps.c: residual blocks that work in place, band by band, give the bits of the plain way with
+ * a map for every step; and a decoder of 384 x 384 stays within its memory.
+ */
+#include "blocks/blocks.h"
+#include "families/vq16.h"
+#include "quant.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { H = 150, W = 160, C = 128 }; /* 3.1 million floats: bands of 102 and 48 rows */
+
+static float *numbers(size_t count, float low, float high)
+{
+    static uint32_t state = 1;
+    float *x = aligned_alloc(64, tsr_round_up(count * sizeof *x, 64));
+
+    cr_assert_not_null(x);
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = low + (high - low) * (float)(state >> 8) / 16777216.0f;
+    }
+    return x;
+}
+
+static struct tsr_tile tile(uint32_t format, size_t n, size_t k)
+{
+    struct tsr_tile t = {NULL, n, k, format};
+    float *rows = numbers(n * k, -0.05f, 0.05f);
+    size_t bytes;
+    void *data;
+
+    cr_assert_eq(tsr_tile_bytes(&bytes, format, n, k, NULL), TSR_OK);
+    t.data = data = aligned_alloc(64, tsr_round_up(bytes, 64));
+    cr_assert_eq(tsr_tile_pack(data, format, rows, n, k, NULL, NULL), TSR_OK);
+    free(rows);
+    return t;
+}
+
+static struct tsr_scale scale(size_t c)
+{
+    return (struct tsr_scale){numbers(c, 0.5f, 1.5f), numbers(c, -0.5f, 0.5f)};
+}
+
+static struct tsr_conv conv(uint32_t format, size_t cin, size_t cout)
+{
+    return (struct tsr_conv){tile(format, cout, 9 * cin), numbers(cout, -1, 1), 3, cin};
+}
+
+static struct tsr_exec stack(size_t bytes)
+{
+    struct tsr_exec e = {.kernels = tsr_kernels_select(tsr_cpu_tiers()), .bytes = bytes};
+
+    e.base = tsr_block_new(bytes);
+    cr_assert_not_null(e.base);
+    return e;
+}
+
+static void normed(struct tsr_exec *e, const struct tsr_scale *s, const float *x, size_t c, float *y)
+{
+    tsr_do_groupnorm(e, &(struct tsr_groupnorm){x, y, s->weight, s->bias, H * W, c, 32, 1e-6f});
+    tsr_do_silu(e, &(struct tsr_rows){y, c, y, c, H * W, c});
+}
+
+/* One convolution by one call of the operator on whole maps. */
+static void convolved(struct tsr_exec *e, const struct tsr_conv *c, float *x, float *y)
+{
+    const struct tsr_conv2d s = {H, W, c->cin, H, W, 3, 3, 1, 1, 1};
+    const size_t mark = tsr_mark(e), groups = c->cin / TSR_GROUP;
+    const struct tsr_q8 q = {tsr_take(e, H * W, c->cin, 1), tsr_floats(e, H * W, 1),
+                             tsr_take(e, H * W, groups, 4), c->cin, 1};
+    void *zeros = memset(tsr_take(e, c->cin, 4, 1), 0, c->cin * 4);
+
+    if (c->w.format == TSR_T8) {
+        tsr_do_quantize_rows(e, &(struct tsr_quantize){x, c->cin, q, H * W, c->cin});
+        tsr_do_conv2d_t8(e, &(struct tsr_conv2d_q){s, q, c->w, c->bias, y, zeros});
+    } else
+        tsr_do_conv2d_tf(e, &(struct tsr_conv2d_f){s, x, c->w, c->bias, y, zeros});
+    tsr_release(e, mark);
+}
+
+static void check_res(uint32_t format, size_t cin, size_t cout)
+{
+    const size_t most = cin > cout ? cin : cout, map = H * W * most;
+    struct tsr_exec e = stack((size_t)1 << 28);
+    struct tsr_vq_res w = {scale(cin), scale(cout), conv(format, cin, cout),
+                           conv(format, cout, cout), {{0}, NULL}};
+    struct tsr_maps maps = {.x = tsr_floats(&e, map, 1),
+                            .a = tsr_floats(&e, tsr_work_floats(H, W, most, cin != cout), 1),
+                            .h = H,
+                            .w = W,
+                            .c = cin};
+    float *x = numbers(H * W * cin, -2, 2);
+    float *a = numbers(map, 0, 0), *b = numbers(map, 0, 0), *sum = x;
+
+    if (cin != cout)
+        w.shortcut = (struct tsr_linear){tile(format, cout, cin), numbers(cout, -1, 1)};
+    memcpy(maps.x, x, H * W * cin * sizeof *x);
+    tsr_vq_res(&e, &w, 1e-6f, &maps);
+
+    normed(&e, &w.norm1, x, cin, a);
+    convolved(&e, &w.conv1, a, b);
+    normed(&e, &w.norm2, b, cout, b);
+    convolved(&e, &w.conv2, b, a);
+    if (cin != cout)
+        tsr_linear_once(&e, x, H * W, &w.shortcut, sum = b);
+    tsr_accumulate(&e, sum, a, H * W, cout);
+    cr_expect_eq(maps.c, cout);
+    cr_expect_eq(memcmp(maps.x, sum, H * W * cout * sizeof *sum), 0, "%s, %zu to %zu channels",
+                 tsr_format_name(format), cin, cout);
+    free(x);
+    free(a);
+    free(b);
+    tsr_block_free(e.base);
+}
+
+Test(maps, in_place_is_the_same, .timeout = 300)
+{
+    check_res(TSR_F32, C, C);
+    check_res(TSR_T8, C, C);
+    check_res(TSR_F32, C, C / 2);
+    check_res(TSR_T8, C / 2, C);
+}
+
+/* Gives the weights their shapes and no data. */
+static tsr_status shape_only(void *data, const struct tsr_slot *slot, struct tsr_error *error)
+{
+    const uint32_t format = *(const uint32_t *)data;
+    const struct tsr_tile w = {slot, slot->n, slot->k, format}; /* data: any address */
+    struct tsr_conv *c = slot->target;
+
+    (void)error;
+    if (slot->bias)
+        return TSR_OK;
+    if (slot->kind == TSR_ROW_CONV)
+        *c = (struct tsr_conv){w, NULL, slot->conv_size, slot->cin};
+    else if (slot->kind == TSR_ROW_LINEAR_BIAS || slot->kind == TSR_ROW_CODEBOOK)
+        *(struct tsr_tile *)slot->target = w;
+    return TSR_OK;
+}
+
+Test(maps, a_decoder_of_384_pixels_takes_less_than_160_MiB)
+{
+    const struct tsr_list channels = {.count = 5, .items = {128, 128, 256, 256, 512}};
+    const struct tsr_vq16_shape shape = {24, 16384, 8, 256, 128, 2, &channels};
+
+    for (uint32_t format = TSR_F32; format <= TSR_T8; format += TSR_T8) {
+        struct tsr_walk walk = {.visit = shape_only, .data = &format};
+        struct tsr_vq16 weights = {.codebook = {NULL, 0, 0, 0}};
+        struct tsr_exec dry = {0};
+
+        tsr_vq16_walk(&walk, &shape, "", "", &weights);
+        cr_assert_eq(walk.status, TSR_OK);
+        tsr_vq16_decode(&dry, &shape, &weights, NULL, NULL);
+        cr_expect_lt(dry.peak, (size_t)160 << 20, "%s: %zu bytes", tsr_format_name(format),
+                     dry.peak);
+        cr_expect_gt(dry.peak, (size_t)144 << 20, "%s: not two maps", tsr_format_name(format));
+    }
+}
