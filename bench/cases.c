@@ -82,8 +82,15 @@ const struct shape bench_shapes[] = {
     {TSR_OP_l2norm, "", 576, 0, 8, 0, 0, 1},
     {TSR_OP_rmsnorm_quantize, "", 48, 0, 2048, 0, 0, 0},
     {TSR_OP_layernorm_quantize, "", 96, 0, 1024, 0, 0, 0},
-    {TSR_OP_groupnorm, "", 24 * 24, 32, 512, 0, 0, 0},
-    {TSR_OP_groupnorm, "", 384 * 384, 32, 128, 0, 0, 1},
+    {TSR_OP_groupnorm_sums, "", 24 * 24, 32, 512, 0, TSR_F32, 0},
+    {TSR_OP_groupnorm_sums, "picture", 384 * 384, 32, 128, 0, TSR_F32, 0},
+    {TSR_OP_groupnorm_sums, "picture f16", 384 * 384, 32, 128, 0, TSR_F16, 1},
+    {TSR_OP_groupnorm_fold, "picture", 384 * 384, 32, 128, 0, 0, 1},
+    {TSR_OP_groupnorm_apply, "", 768, 0, 128, 0, TSR_F32, 0},
+    {TSR_OP_groupnorm_apply, "silu", 768, 1, 128, 0, TSR_F32, 0},
+    {TSR_OP_groupnorm_apply, "silu f16", 768, 1, 128, 0, TSR_F16, 1},
+    {TSR_OP_cast, "to f32", 96, 0, 2048, 0, TSR_F16, 0},
+    {TSR_OP_cast, "to f16", 96, 0, 2048, 0, TSR_F32, 0},
     {TSR_OP_rope_table, "", 96, 0, 128, 0, 0, 1},
     {TSR_OP_rope, "", 48, 0, 128, 16, 0, 0},
     {TSR_OP_softmax, "", 48, 0, 2048, 0, 0, 0},
@@ -131,6 +138,18 @@ static float *take_floats(struct bench_case *c, size_t count)
     for (size_t i = 0; values != NULL && i < count; i++)
         values[i] = (float)next_random(&state) / 8388608.0f - 1.0f;
     return values;
+}
+
+/* A map of random f32 or f16. */
+static void *take_map(struct bench_case *c, size_t count, uint32_t format)
+{
+    float *values = take_floats(c, count);
+    uint16_t *map = format == TSR_F16 ? take(c, count * sizeof *map) : NULL;
+
+    if (format != TSR_F16 || values == NULL || map == NULL)
+        return format == TSR_F16 ? NULL : values;
+    tsr_kernels_select(0).cast(&(struct tsr_cast){values, map, TSR_F32, 1, count}, 0, 1);
+    return map;
 }
 
 static float *take_output(struct bench_case *c, size_t count)
@@ -471,21 +490,56 @@ static int make_layernorm_quantize(struct bench_case *c, const struct shape *s)
 }
 
 /* m pixels, k channels, n groups. */
-static int make_groupnorm(struct bench_case *c, const struct shape *s)
+static int make_groupnorm_sums(struct bench_case *c, const struct shape *s)
 {
-    struct tsr_groupnorm *a = &c->args.groupnorm;
+    struct tsr_groupnorm_sums *a = &c->args.groupnorm_sums;
+    float *means = take_floats(c, s->k);
 
-    *a = (struct tsr_groupnorm){take_floats(c, s->m * s->k),
-                                take_output(c, s->m * s->k),
-                                take_floats(c, s->k),
-                                take_floats(c, s->k),
-                                s->m,
-                                s->k,
-                                s->n,
-                                1e-6f};
+    for (size_t i = 1; means != NULL && i < s->k; i++)
+        means[i] = means[0]; /* equal within a group */
+    *a = (struct tsr_groupnorm_sums){take_map(c, s->m * s->k, s->format), s->format, means, NULL, s->m, s->k, s->n};
+    c->units = tsr_groupnorm_sums_units(a);
+    a->sums = take_output(c, c->units * s->n);
+    c->memory = s->m * s->k * 4 > (size_t)8 << 20 ? LIMIT_READ : LIMIT_COPY;
+    return a->x != NULL && a->means != NULL && a->sums != NULL;
+}
+
+static int make_groupnorm_fold(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_groupnorm_fold *a = &c->args.groupnorm_fold;
+
+    *a = (struct tsr_groupnorm_fold){take_floats(c, tsr_ceil_div(s->m * (s->k / s->n), TSR_REDUCE_BLOCK) * s->n),
+                                     take_output(c, s->k), s->m, s->k, s->n, 0, 1e-6f};
     c->units = s->n;
-    c->memory = s->m * s->k * 8 > (size_t)8 << 20 ? LIMIT_READ : LIMIT_COPY;
-    return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
+    return a->sums != NULL && a->values != NULL;
+}
+
+static int make_groupnorm_apply(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_groupnorm_apply *a = &c->args.groupnorm_apply;
+
+    *a = (struct tsr_groupnorm_apply){take_map(c, s->m * s->k, s->format),
+                                      s->format,
+                                      take_output(c, s->m * s->k),
+                                      take_floats(c, s->k),
+                                      take_floats(c, s->k),
+                                      take_floats(c, s->k),
+                                      take_floats(c, s->k),
+                                      s->m,
+                                      s->k,
+                                      s->n != 0};
+    c->units = s->m;
+    return a->x != NULL && a->y != NULL && a->means != NULL && a->scales != NULL && a->weight != NULL &&
+           a->bias != NULL;
+}
+
+static int make_cast(struct bench_case *c, const struct shape *s)
+{
+    struct tsr_cast *a = &c->args.cast;
+
+    *a = (struct tsr_cast){take_map(c, s->m * s->k, s->format), take_output(c, s->m * s->k), s->format, s->m, s->k};
+    c->units = s->m;
+    return a->x != NULL && a->y != NULL;
 }
 
 static int make_rope_table(struct bench_case *c, const struct shape *s)

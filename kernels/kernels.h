@@ -393,18 +393,58 @@ struct tsr_norm_quantize {
 static inline size_t tsr_norm_quantize_units(const struct tsr_norm_quantize *a) { return a->norm.m; }
 
 /*
- * groupnorm: x [pixels, channels]; a group is channels/groups neighbouring channels of all pixels, its
- * elements ordered pixel-major, then channel; u, r and y as in layernorm, weight and bias per channel.
- * Unit: a group. y may be x.
+ * GroupNorm of a map x [pixels, channels] of f32 or f16 (converted exactly), in operators that stream through it: u, r
+ * and y are as in layernorm, over a group: channels/groups neighbouring channels of all pixels, its elements ordered
+ * pixel-major, then channel. The sums of x and the fold give u, the sums with u and the fold to a root give r; then
+ * any pixels may be normalized, a few rows at a time, right before they are used.
+ *
+ * groupnorm_sums: of each group the block sums of sum(x), or with `means` of sum((x-u)*(x-u)) (lanes by fma).
+ * Unit: a block of 1,024 elements of every group; groups divides channels.
  */
-struct tsr_groupnorm {
-    const float *x;
-    float *y;
-    const float *weight, *bias; /* [channels] */
+struct tsr_groupnorm_sums {
+    const void *x;
+    uint32_t format;    /* TSR_F32 or TSR_F16 */
+    const float *means; /* [channels], of the group of each, or NULL */
+    float *sums;        /* [units, groups] */
     size_t pixels, channels, groups;
+};
+static inline size_t tsr_groupnorm_sums_units(const struct tsr_groupnorm_sums *a)
+{
+    return tsr_ceil_div(a->pixels * (a->channels / a->groups), TSR_REDUCE_BLOCK);
+}
+
+/*
+ * groupnorm_fold: v = (float)(the group's block sums added in double, ascending, from +0, / elements); with `root`
+ * 1 / sqrt(v + eps). It stands for each channel of the group. Unit: a group.
+ */
+struct tsr_groupnorm_fold {
+    const float *sums; /* of groupnorm_sums */
+    float *values;     /* [channels] */
+    size_t pixels, channels, groups;
+    int root;
     float eps;
 };
-static inline size_t tsr_groupnorm_units(const struct tsr_groupnorm *a) { return a->groups; }
+static inline size_t tsr_groupnorm_fold_units(const struct tsr_groupnorm_fold *a) { return a->groups; }
+
+/* groupnorm_apply: y = fma((x - u) * r, weight, bias), with `silu` silu of that. Unit: a pixel. f32: y may be x. */
+struct tsr_groupnorm_apply {
+    const void *x;
+    uint32_t format; /* TSR_F32 or TSR_F16 */
+    float *y;        /* [pixels, channels] */
+    const float *means, *scales, *weight, *bias; /* [channels] */
+    size_t pixels, channels;
+    int silu;
+};
+static inline size_t tsr_groupnorm_apply_units(const struct tsr_groupnorm_apply *a) { return a->pixels; }
+
+/* cast: f32 to f16, to nearest even (NaN: a quiet one of its sign), or f16 to f32. Unit: a row. */
+struct tsr_cast {
+    const void *x; /* [m, k] */
+    void *y;       /* [m, k], of the other format */
+    uint32_t format; /* of x: TSR_F32 or TSR_F16 */
+    size_t m, k;
+};
+static inline size_t tsr_cast_units(const struct tsr_cast *a) { return a->m; }
 
 /* rope_table: angle = pos * inv_freq; cosines = cos(angle), sines = sin(angle). Unit: a position. */
 struct tsr_rope_table {

@@ -8,7 +8,7 @@ libtsr_kernels_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 
 libtsr_ref_la_SOURCES = kernels/half.h kernels/ref/math_ref.h kernels/ref/math_ref.c kernels/ref/ref.h \
 	kernels/ref/quantize_rows_ref.c kernels/ref/matmul_ref.c kernels/ref/gather_ref.c \
-	kernels/ref/attention_ref.c kernels/ref/conv2d_ref.c kernels/ref/norm_ref.c kernels/ref/rope_ref.c \
+	kernels/ref/attention_ref.c kernels/ref/conv2d_ref.c kernels/ref/norm_ref.c kernels/ref/groupnorm_ref.c kernels/ref/rope_ref.c \
 	kernels/ref/rows_ref.c kernels/ref/picture_ref.c kernels/ref/sample_ref.c
 libtsr_ref_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 

@@ -18,7 +18,6 @@ static const double per_element[TSR_OPS] = {
     [TSR_OP_l2norm] = 4,
     [TSR_OP_rmsnorm_quantize] = 4 + 2,
     [TSR_OP_layernorm_quantize] = 4 + 2,
-    [TSR_OP_groupnorm] = 6,
     [TSR_OP_rope_table] = 117 + 1,
     [TSR_OP_rope] = 3,
     [TSR_OP_softmax] = 29 + 6,
@@ -166,10 +165,36 @@ static struct tsr_work work_norm_quantize(const struct tsr_norm_quantize *a)
     return work;
 }
 
-/* Three passes read the map: mean, variance, result. */
-static struct tsr_work work_groupnorm(const struct tsr_groupnorm *a)
+static double map_bytes(uint32_t format)
 {
-    return elements(a->pixels, a->channels, 4 * 4);
+    return format == TSR_F16 ? 2 : 4;
+}
+
+static struct tsr_work work_groupnorm_sums(const struct tsr_groupnorm_sums *a)
+{
+    struct tsr_work work = elements(a->pixels, a->channels, map_bytes(a->format));
+
+    work.operations *= a->means != NULL ? 3 : 1;
+    return work;
+}
+
+static struct tsr_work work_groupnorm_fold(const struct tsr_groupnorm_fold *a)
+{
+    return elements(tsr_ceil_div(a->pixels * (a->channels / a->groups), TSR_REDUCE_BLOCK),
+                    a->groups, 4);
+}
+
+static struct tsr_work work_groupnorm_apply(const struct tsr_groupnorm_apply *a)
+{
+    struct tsr_work work = elements(a->pixels, a->channels, map_bytes(a->format) + 4);
+
+    work.operations *= 4 + (a->silu ? per_element[TSR_OP_silu] : 0);
+    return work;
+}
+
+static struct tsr_work work_cast(const struct tsr_cast *a)
+{
+    return elements(a->m, a->k, 2 + 4);
 }
 
 static struct tsr_work work_rope_table(const struct tsr_rope_table *a)

@@ -13,7 +13,7 @@ check_PROGRAMS += tests/test_kernels
 TESTS += tests/test_kernels
 tests_test_kernels_SOURCES = tests/test_kernels.c tests/kernels/harness.h tests/kernels/harness.c \
 	tests/kernels/fill.c tests/kernels/matmul_cases.c tests/kernels/conv2d_cases.c \
-	tests/kernels/attention_cases.c tests/kernels/row_cases.c tests/kernels/sample_cases.c \
+	tests/kernels/attention_cases.c tests/kernels/row_cases.c tests/kernels/map_cases.c tests/kernels/sample_cases.c \
 	tests/planted/planted.h tests/planted/planted.c
 tests_test_kernels_CFLAGS = $(TEST_CFLAGS)
 tests_test_kernels_LDADD = $(TEST_LIBS)

@@ -1,5 +1,5 @@
 /*
- * softmax, silu, gelu_erf, gelu_tanh, silu_mul and silu_mul_quantize of --math fast on NEON: the
+ * softmax, silu, gelu_erf, gelu_tanh, silu_mul, silu_mul_quantize and groupnorm_apply of --math fast on NEON: the
  * body of the exact ones, vec/rows.inc, with the short polynomials of vec/fast.inc.
  */
 #include "impl.h"

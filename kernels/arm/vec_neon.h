@@ -125,28 +125,6 @@ static inline void vf_load_bf16x2(const uint16_t *p, vf16 *first, vf16 *second)
     }
 }
 
-static inline vf16 vf_load_4x4(const float *p, size_t ld)
-{
-    VF_EACH(vld1q_f32(p + (size_t)i * ld));
-}
-
-static inline void vf_store_4x4(float *p, size_t ld, vf16 v)
-{
-    for (int i = 0; i < 4; i++)
-        vst1q_f32(p + (size_t)i * ld, v.q[i]);
-}
-
-static inline vf16 vf_load_2x8(const float *p, size_t ld)
-{
-    VF_EACH(vld1q_f32(p + (size_t)(i / 2) * ld + 4 * (i % 2)));
-}
-
-static inline void vf_store_2x8(float *p, size_t ld, vf16 v)
-{
-    for (int i = 0; i < 4; i++)
-        vst1q_f32(p + (size_t)(i / 2) * ld + 4 * (i % 2), v.q[i]);
-}
-
 static inline vf16 vf_add(vf16 a, vf16 b)
 {
     VF_EACH(vaddq_f32(a.q[i], b.q[i]));

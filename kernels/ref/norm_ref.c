@@ -1,6 +1,6 @@
 /*
- * norm_ref.c: rmsnorm, layernorm, l2norm and groupnorm, by the contracts of struct tsr_norm and
- * tsr_groupnorm, and the two that give codes. Variance takes two passes: the one-pass form cancels.
+ * norm_ref.c: rmsnorm, layernorm and l2norm, by the contract of struct tsr_norm, and the two that give codes. Variance
+ * takes two passes: the one-pass form cancels.
  */
 #include "ref/ref.h"
 
@@ -47,51 +47,30 @@ void tsr_l2norm_ref(const void *args, size_t begin, size_t end)
     }
 }
 
-/* u and r of `rows` rows of `width` values, `ld` apart, taken together. */
-static void mean_and_scale(float *u, float *r, const float *x, size_t ldx, size_t rows,
-                           size_t width, float eps)
+static void mean_and_scale(float *u, float *r, const float *x, size_t k, float eps)
 {
     struct tsr_sum sum = {0}, squares = {0};
 
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < width; j++)
-            tsr_sum_add(&sum, x[i * ldx + j]);
-    *u = (float)(tsr_sum_total(&sum) / (double)(rows * width));
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < width; j++)
-            tsr_sum_add_square(&squares, x[i * ldx + j] - *u);
-    *r = reciprocal_root(tsr_sum_total(&squares), rows * width, eps);
-}
-
-/* The same rows normalized; weight and bias [width]. */
-static void normalize(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t width,
-                      const float *weight, const float *bias, float eps)
-{
-    float u, r;
-
-    mean_and_scale(&u, &r, x, ldx, rows, width, eps);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < width; j++)
-            y[i * ldy + j] = fmaf((x[i * ldx + j] - u) * r, weight[j], bias[j]);
+    for (size_t i = 0; i < k; i++)
+        tsr_sum_add(&sum, x[i]);
+    *u = (float)(tsr_sum_total(&sum) / (double)k);
+    for (size_t i = 0; i < k; i++)
+        tsr_sum_add_square(&squares, x[i] - *u);
+    *r = reciprocal_root(tsr_sum_total(&squares), k, eps);
 }
 
 void tsr_layernorm_ref(const void *args, size_t begin, size_t end)
 {
     const struct tsr_norm *a = args;
+    float u, r;
 
-    for (size_t m = begin; m < end; m++)
-        normalize(a->y + m * a->ldy, a->ldy, a->x + m * a->ldx, a->ldx, 1, a->k, a->weight, a->bias,
-                  a->eps);
-}
+    for (size_t m = begin; m < end; m++) {
+        const float *x = a->x + m * a->ldx;
 
-void tsr_groupnorm_ref(const void *args, size_t begin, size_t end)
-{
-    const struct tsr_groupnorm *a = args;
-    const size_t width = a->channels / a->groups;
-
-    for (size_t g = begin; g < end; g++)
-        normalize(a->y + g * width, a->channels, a->x + g * width, a->channels, a->pixels, width,
-                  a->weight + g * width, a->bias + g * width, a->eps);
+        mean_and_scale(&u, &r, x, a->k, a->eps);
+        for (size_t i = 0; i < a->k; i++)
+            a->y[m * a->ldy + i] = fmaf((x[i] - u) * r, a->weight[i], a->bias[i]);
+    }
 }
 
 void tsr_rmsnorm_quantize_ref(const void *args, size_t begin, size_t end)
@@ -120,7 +99,7 @@ void tsr_layernorm_quantize_ref(const void *args, size_t begin, size_t end)
     for (size_t m = begin; m < end; m++) {
         const float *x = a->norm.x + m * a->norm.ldx;
 
-        mean_and_scale(&u, &r, x, a->norm.ldx, 1, k, a->norm.eps);
+        mean_and_scale(&u, &r, x, k, a->norm.eps);
         for (size_t i = 0; i < k; i++) {
             y[i % TSR_ACT_BLOCK] = fmaf((x[i] - u) * r, a->norm.weight[i], a->norm.bias[i]);
             tsr_quantize_whole(&a->q, m, i, y, k);

@@ -61,6 +61,13 @@ static inline double tsr_sum_total(struct tsr_sum *s)
     return s->total;
 }
 
+/* ---- silu ---- */
+
+static inline float tsr_silu(float x)
+{
+    return x / (1.0f + tsr_exp(-x));
+}
+
 /* ---- s8 codes ---- */
 
 /*

@@ -1,13 +1,8 @@
 /*
  * rows_ref.c: operators on rows, element by element: softmax, silu, gelu_erf, gelu_tanh, silu_mul,
- * add, by the contracts of struct tsr_rows and tsr_rows2, and silu_mul_quantize.
+ * add, by the contracts of struct tsr_rows and tsr_rows2, silu_mul_quantize and cast.
  */
 #include "ref/ref.h"
-
-static float silu(float x)
-{
-    return x / (1.0f + tsr_exp(-x));
-}
 
 static float gelu_erf(float x)
 {
@@ -29,7 +24,7 @@ static void map(const struct tsr_rows *a, size_t begin, size_t end, float (*f)(f
 
 void tsr_silu_ref(const void *args, size_t begin, size_t end)
 {
-    map(args, begin, end, silu);
+    map(args, begin, end, tsr_silu);
 }
 
 void tsr_gelu_erf_ref(const void *args, size_t begin, size_t end)
@@ -79,7 +74,7 @@ void tsr_silu_mul_ref(const void *args, size_t begin, size_t end)
 
     for (size_t m = begin; m < end; m++)
         for (size_t i = 0; i < a->k; i++)
-            a->y[m * a->ldy + i] = silu(a->a[m * a->lda + i]) * a->b[m * a->ldb + i];
+            a->y[m * a->ldy + i] = tsr_silu(a->a[m * a->lda + i]) * a->b[m * a->ldb + i];
 }
 
 void tsr_silu_mul_quantize_ref(const void *args, size_t begin, size_t end)
@@ -93,8 +88,19 @@ void tsr_silu_mul_quantize_ref(const void *args, size_t begin, size_t end)
 
         for (size_t i = first; i < k && i < first + TSR_ROW_PART; i++) {
             y[i % TSR_ACT_BLOCK] =
-                silu(a->rows.a[m * a->rows.lda + i]) * a->rows.b[m * a->rows.ldb + i];
+                tsr_silu(a->rows.a[m * a->rows.lda + i]) * a->rows.b[m * a->rows.ldb + i];
             tsr_quantize_whole(&a->q, m, i, y, k);
         }
     }
+}
+
+void tsr_cast_ref(const void *args, size_t begin, size_t end)
+{
+    const struct tsr_cast *a = args;
+
+    for (size_t i = begin * a->k; i < end * a->k; i++)
+        if (a->format == TSR_F16)
+            ((float *)a->y)[i] = tsr_f16_to_f32(((const uint16_t *)a->x)[i]);
+        else
+            ((uint16_t *)a->y)[i] = tsr_f32_to_f16(((const float *)a->x)[i]);
 }

@@ -1,5 +1,5 @@
 /*
- * softmax, silu, gelu_erf, gelu_tanh, silu_mul and silu_mul_quantize of --math fast on AVX-512: the
+ * softmax, silu, gelu_erf, gelu_tanh, silu_mul, silu_mul_quantize and groupnorm_apply of --math fast on AVX-512: the
  * body of the exact ones, vec/rows.inc, with the short polynomials of vec/fast.inc.
  * Against the exact ones, same run: gelu_erf 5.5x, gelu_tanh 3.6x, silu 1.6x, silu_mul 1.5x, softmax 1.25x.
  */

@@ -134,28 +134,6 @@ static inline void vf_load_bf16x2(const uint16_t *p, vf16 *first, vf16 *second)
     second->b = _mm256_castsi256_ps(_mm256_and_si256(b, high));
 }
 
-static inline vf16 vf_load_4x4(const float *p, size_t ld)
-{
-    return vf_pair(_mm256_loadu2_m128(p + ld, p), _mm256_loadu2_m128(p + 3 * ld, p + 2 * ld));
-}
-
-static inline void vf_store_4x4(float *p, size_t ld, vf16 v)
-{
-    _mm256_storeu2_m128(p + ld, p, v.a);
-    _mm256_storeu2_m128(p + 3 * ld, p + 2 * ld, v.b);
-}
-
-static inline vf16 vf_load_2x8(const float *p, size_t ld)
-{
-    return vf_pair(_mm256_loadu_ps(p), _mm256_loadu_ps(p + ld));
-}
-
-static inline void vf_store_2x8(float *p, size_t ld, vf16 v)
-{
-    _mm256_storeu_ps(p, v.a);
-    _mm256_storeu_ps(p + ld, v.b);
-}
-
 static inline vf16 vf_add(vf16 a, vf16 b)
 {
     return vf_pair(_mm256_add_ps(a.a, b.a), _mm256_add_ps(a.b, b.b));

@@ -8,7 +8,6 @@
  *   _n     only the first n of 16 lanes are touched in memory (0 <= n <= 16); others load as +0
  *   max    a > b ? a : b, as vmaxps
  *   sum    the tree of the contract: (i, i+8), (i, i+4), (i, i+2), (i, i+1)
- *   4x4    four runs of 4 floats, ld elements apart; 2x8 likewise
  */
 #ifndef TSR_VEC_AVX512_H
 #define TSR_VEC_AVX512_H
@@ -89,35 +88,6 @@ static inline void vf_load_bf16x2(const uint16_t *p, vf16 *first, vf16 *second)
 
     *first = _mm512_castsi512_ps(_mm512_slli_epi32(line, 16));
     *second = _mm512_castsi512_ps(_mm512_and_si512(line, _mm512_set1_epi32((int)0xffff0000)));
-}
-
-static inline vf16 vf_load_4x4(const float *p, size_t ld)
-{
-    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
-
-    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + ld), 1);
-    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * ld), 2);
-    return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * ld), 3);
-}
-
-static inline void vf_store_4x4(float *p, size_t ld, vf16 v)
-{
-    _mm_storeu_ps(p, _mm512_castps512_ps128(v));
-    _mm_storeu_ps(p + ld, _mm512_extractf32x4_ps(v, 1));
-    _mm_storeu_ps(p + 2 * ld, _mm512_extractf32x4_ps(v, 2));
-    _mm_storeu_ps(p + 3 * ld, _mm512_extractf32x4_ps(v, 3));
-}
-
-static inline vf16 vf_load_2x8(const float *p, size_t ld)
-{
-    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(p)), _mm256_loadu_ps(p + ld),
-                              1);
-}
-
-static inline void vf_store_2x8(float *p, size_t ld, vf16 v)
-{
-    _mm256_storeu_ps(p, _mm512_castps512_ps256(v));
-    _mm256_storeu_ps(p + ld, _mm512_extractf32x8_ps(v, 1));
 }
 
 static inline vf16 vf_add(vf16 a, vf16 b)

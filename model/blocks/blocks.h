@@ -142,32 +142,25 @@ struct tsr_conv {
     size_t size, cin;
 };
 
-/* The current map in x, [h, w, c], and room to work in. */
+/* The current map in x, [h, w, c], and room for another. */
 struct tsr_maps {
-    float *x; /* as many floats as the largest map */
-    float *a; /* tsr_work_floats() of each map that comes to pass */
+    void *x, *a;
+    uint32_t format; /* of their elements: TSR_F32 or TSR_F16, rounded when a block ends */
     size_t h, w, c;
 };
 
-/* Floats of room that blocks need beside a map of at most c channels; `changes`: one of them
- * changes the channels at this size. */
-size_t tsr_work_floats(size_t h, size_t w, size_t c, int changes);
+/* Takes room for maps of so many elements, in the format that the exec says. */
+struct tsr_maps tsr_maps_take(struct tsr_exec *e, size_t elements);
 
 enum { TSR_VQ_GROUPS = 32 }; /* of every GroupNorm */
 
-/* y = conv(x) with `pad` zeros above and on the left; the output is [oh, ow, cout]. */
-void tsr_conv(struct tsr_exec *e, const struct tsr_conv *c, const float *x /* [h, w, cin] */,
-              size_t h, size_t w, size_t stride, size_t pad, float *y, size_t oh, size_t ow);
+/* The map is conv(x), same size. */
+void tsr_vq_in(struct tsr_exec *e, const struct tsr_conv *c, const float *x /* [h, w, cin] */, size_t h, size_t w,
+               struct tsr_maps *maps);
 
-/* x = conv(x), same size. */
-void tsr_conv_map(struct tsr_exec *e, const struct tsr_conv *c, struct tsr_maps *maps);
-
-/* x = W x + bias at each pixel. */
-void tsr_linear_map(struct tsr_exec *e, const struct tsr_linear *l, struct tsr_maps *maps);
-
-/* x = silu(groupnorm(x)). */
-void tsr_norm_silu_map(struct tsr_exec *e, const struct tsr_scale *s, float eps,
-                       struct tsr_maps *maps);
+/* y = conv(silu(norm(map))), same size. */
+void tsr_vq_out(struct tsr_exec *e, const struct tsr_scale *norm, const struct tsr_conv *c, float eps,
+                const struct tsr_maps *maps, float *y /* [h, w, cout] */);
 
 struct tsr_vq_res {
     struct tsr_scale norm1, norm2;

@@ -20,6 +20,7 @@ struct tsr_exec {
     uint8_t *base; /* the stack, 64-byte aligned; NULL when dry */
     size_t bytes;  /* its size */
     size_t used, peak;
+    uint32_t maps; /* TSR_F32 or TSR_F16: the format of a picture tokenizer's maps */
     const atomic_int *cancel;    /* may be NULL */
     struct tsr_profile *profile; /* NULL: nobody measures */
 };

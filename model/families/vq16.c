@@ -209,27 +209,21 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The map and the room beside it, for the largest that either half needs: at each size, the channels
- * of its level and its neighbours. */
+/* Room for the largest map that either half needs: at each size, the channels of its level and its neighbours. */
 static struct tsr_maps maps_new(struct tsr_exec *e, const struct tsr_vq16_shape *s)
 {
-    const size_t levels = s->channels->count, narrow = larger(s->latent, s->code_width);
+    const size_t levels = s->channels->count;
     const uint32_t *channels = s->channels->items;
-    size_t map = s->grid * s->grid * narrow, work = tsr_work_floats(s->grid, s->grid, narrow, 0);
-    struct tsr_maps maps = {.h = s->grid, .w = s->grid};
+    size_t map = 0;
 
     for (size_t l = 0; l < levels; l++) {
-        const size_t side = s->grid << (levels - 1 - l), own = channels[l];
-        const size_t below = l + 1 < levels ? channels[l + 1] : own;
+        const size_t side = s->grid << (levels - 1 - l);
+        const size_t below = l + 1 < levels ? channels[l + 1] : channels[l];
         const size_t above = l > 0 ? channels[l - 1] : s->base;
-        const size_t most = larger(own, larger(below, above));
 
-        map = larger(map, side * side * most);
-        work = larger(work, tsr_work_floats(side, side, most, below != own || above != own));
+        map = larger(map, side * side * larger(channels[l], larger(below, above)));
     }
-    maps.x = tsr_floats(e, map, 1);
-    maps.a = tsr_floats(e, work, 1);
-    return maps;
+    return tsr_maps_take(e, map);
 }
 
 /* Rows of length 1. */
@@ -263,26 +257,36 @@ static void level(struct tsr_exec *e, const struct tsr_vq16_level *w, size_t blo
     }
 }
 
+/* The latents of codes, to the decoder's first map. */
+static void decode_in(struct tsr_exec *e, const struct tsr_vq16_shape *s, const struct tsr_vq16 *w,
+                      const int32_t *codes, struct tsr_maps *maps)
+{
+    const size_t mark = tsr_mark(e), m = s->grid * s->grid;
+    float *rows = tsr_floats(e, m, s->code_width);
+    float *latents = tsr_floats(e, m, s->latent);
+
+    gather(e, &w->codebook, codes, m, rows);
+    unit_rows(e, rows, m, s->code_width);
+    tsr_linear_once(e, rows, m, &w->to_latent, latents);
+    tsr_vq_in(e, &w->decoder.in, latents, s->grid, s->grid, maps);
+    tsr_release(e, mark);
+}
+
 void tsr_vq16_decode(struct tsr_exec *e, const struct tsr_vq16_shape *s, const struct tsr_vq16 *w,
                      const int32_t *codes, float *pixels)
 {
-    const size_t mark = tsr_mark(e), m = s->grid * s->grid, levels = s->channels->count;
+    const size_t mark = tsr_mark(e), levels = s->channels->count;
     const struct tsr_vq16_half *half = &w->decoder;
     struct tsr_maps maps = maps_new(e, s);
 
-    gather(e, &w->codebook, codes, m, maps.x); /* [grid, grid, code_width] */
-    unit_rows(e, maps.x, m, s->code_width);
-    tsr_linear_map(e, &w->to_latent, &maps); /* [grid, grid, latent] */
-    tsr_conv_map(e, &half->in, &maps);       /* [grid, grid, lowest] */
+    decode_in(e, s, w, codes, &maps); /* [grid, grid, lowest] */
     mid(e, half, &maps);
     for (size_t l = 0; l < levels; l++) {
         level(e, &half->levels[l], s->blocks + 1, l == 0, &maps);
         if (l + 1 < levels)
             tsr_vq_up(e, &half->levels[l].resample, &maps); /* [2 h, 2 w, c] */
     }
-    tsr_norm_silu_map(e, &half->norm, eps, &maps);
-    tsr_conv(e, &half->out, maps.x, maps.h, maps.w, 1, 1, pixels, maps.h,
-             maps.w); /* [side, side, 3] */
+    tsr_vq_out(e, &half->norm, &half->out, eps, &maps, pixels); /* [side, side, 3] */
     tsr_release(e, mark);
 }
 
@@ -310,27 +314,26 @@ static struct tsr_tile unit_codebook(struct tsr_exec *e, const struct tsr_tile *
 void tsr_vq16_encode(struct tsr_exec *e, const struct tsr_vq16_shape *s, const struct tsr_vq16 *w,
                      const float *pixels, int32_t *codes)
 {
-    const size_t mark = tsr_mark(e), levels = s->channels->count, side = tsr_vq16_side(s);
+    const size_t mark = tsr_mark(e), levels = s->channels->count, side = tsr_vq16_side(s), m = s->grid * s->grid;
     const struct tsr_vq16_half *half = &w->encoder;
     struct tsr_maps maps = maps_new(e, s);
+    float *latents = tsr_floats(e, m, s->latent);
+    float *rows = tsr_floats(e, m, s->code_width);
 
-    tsr_conv(e, &half->in, pixels, side, side, 1, 1, maps.x, side, side); /* [side, side, base] */
-    maps.h = maps.w = side;
-    maps.c = s->base;
+    tsr_vq_in(e, &half->in, pixels, side, side, &maps); /* [side, side, base] */
     for (size_t l = 0; l < levels; l++) {
         level(e, &half->levels[l], s->blocks, l + 1 == levels, &maps);
         if (l + 1 < levels)
             tsr_vq_down(e, &half->levels[l].resample, &maps); /* [h / 2, w / 2, c] */
     }
     mid(e, half, &maps);
-    tsr_norm_silu_map(e, &half->norm, eps, &maps);
-    tsr_conv_map(e, &half->out, &maps);        /* [grid, grid, latent] */
-    tsr_linear_map(e, &w->from_latent, &maps); /* [grid, grid, code_width] */
-    unit_rows(e, maps.x, s->grid * s->grid, s->code_width);
-    tsr_do_codebook_nearest(e, &(struct tsr_codebook){.x = maps.x,
+    tsr_vq_out(e, &half->norm, &half->out, eps, &maps, latents); /* [grid, grid, latent] */
+    tsr_linear_once(e, latents, m, &w->from_latent, rows);
+    unit_rows(e, rows, m, s->code_width);
+    tsr_do_codebook_nearest(e, &(struct tsr_codebook){.x = rows,
                                                       .ldx = s->code_width,
                                                       .w = unit_codebook(e, &w->codebook),
                                                       .index = codes,
-                                                      .m = s->grid * s->grid});
+                                                      .m = m});
     tsr_release(e, mark);
 }

@@ -22,22 +22,6 @@ static void *build_q8_rows(struct call *c, size_t blocks)
     return data;
 }
 
-/* f32 or f16 by the fill, of which `run` in a row belong together. */
-static void *build_floats(struct call *c, uint32_t format, size_t count, size_t run, size_t align)
-{
-    const size_t size = format == TSR_F32 ? 4 : 2;
-    uint8_t *data = case_in(c, count * size, align * size);
-
-    for (size_t i = 0; i < count; i++) {
-        const float x = fill_value(c, i / run, i % run, run);
-        const uint16_t half =
-            c->fill == FILL_BYTES ? (uint16_t)case_random(c) : tsr_f32_to_f16(x);
-
-        memcpy(data + i * size, format == TSR_F32 ? (const void *)&x : (const void *)&half, size);
-    }
-    return data;
-}
-
 /* The cache of one layer: `batch` sequences; contents by the fill; keys as tiles, values as rows.
  */
 static struct tsr_kv build_kv(struct call *c, size_t batch, size_t heads, size_t d, size_t capacity,
@@ -52,8 +36,8 @@ static struct tsr_kv build_kv(struct call *c, size_t batch, size_t heads, size_t
             k[b] = (void *)case_tile(c, format, keys, d).data;
             v[b] = build_q8_rows(c, keys * tsr_ceil_div(d, TSR_GROUP));
         } else {
-            k[b] = build_floats(c, format, keys * d, 8 * d, 16);
-            v[b] = build_floats(c, format, keys * d, 8 * d, 1);
+            k[b] = case_floats(c, format, keys * d, 8 * d, 16);
+            v[b] = case_floats(c, format, keys * d, 8 * d, 1);
         }
     }
     return (struct tsr_kv){k, v, format, capacity, heads, d};

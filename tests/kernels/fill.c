@@ -185,6 +185,21 @@ struct tsr_tile case_tile(struct call *c, uint32_t format, size_t n, size_t k)
     return (struct tsr_tile){data, n, k, format};
 }
 
+void *case_floats(struct call *c, uint32_t format, size_t count, size_t run, size_t align)
+{
+    const size_t size = format == TSR_F32 ? 4 : 2;
+    uint8_t *data = case_in(c, count * size, align * size);
+
+    for (size_t i = 0; i < count; i++) {
+        const float x = fill_value(c, i / run, i % run, run);
+        const uint16_t half =
+            c->fill == FILL_BYTES ? (uint16_t)case_random(c) : tsr_f32_to_f16(x);
+
+        memcpy(data + i * size, format == TSR_F32 ? (const void *)&x : (const void *)&half, size);
+    }
+    return data;
+}
+
 struct tsr_q8 case_q8(struct call *c, size_t m, size_t k, size_t ldc)
 {
     struct tsr_q8 q = {.ldc = ldc, .lds = tsr_ceil_div(k, TSR_ACT_BLOCK)};
@@ -239,6 +254,11 @@ void oracle_equal(struct call *c, double got, double want)
 {
     if (!(got == want || (isnan(got) && isnan(want))))
         oracle_fail(c, got, want, 0);
+}
+
+double oracle_silu_of(double x)
+{
+    return x / (1 + exp(-x));
 }
 
 double oracle_f16(uint16_t h)

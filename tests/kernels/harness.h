@@ -111,6 +111,8 @@ size_t case_ld(const struct call *c, size_t cols);
 void *case_in(struct call *c, size_t bytes, size_t align);
 /* Input [rows, cols] filled by c->fill. */
 float *case_f32(struct call *c, size_t rows, size_t cols, size_t ld);
+/* Input of f32 or f16 by the fill, of which `run` in a row belong together; aligned to `align` elements. */
+void *case_floats(struct call *c, uint32_t format, size_t count, size_t run, size_t align);
 /* Input of ordinary numbers, whatever the fill. */
 float *case_plain(struct call *c, size_t count, float low, float high);
 /* Output, pre-filled with a pattern. */
@@ -136,12 +138,14 @@ double oracle_term(const struct call *c, double a, double b, double *lost);
 void oracle_equal(struct call *c, double got, double want);
 double oracle_f16(uint16_t h);  /* written independently of half.h */
 double oracle_to_f16(double x); /* the nearest f16, ties to even */
+double oracle_silu_of(double x);
 /* Element of a tile in double; t8, t4: the code less its zero point, times *scale if scale is NULL.
  */
 double oracle_weight(const struct tsr_tile *w, size_t n, size_t k, double *scale);
 
 #define EPS (0x1p-24)   /* half an ulp of 1: the relative error of one rounding */
 #define TINY (0x1p-148) /* two of the smallest denormals */
+#define SILU_FLOOR 1e-36 /* |silu| there: exp(-x) overflows to Inf where x exp(x) is still 1e-36 */
 #define FAST_TINY (0x1p-100) /* of fast math: thousands of denormals that counted as 0 on the way */
 
 /* ---- for tests ---- */

@@ -80,32 +80,27 @@ static void oracle_l2norm(struct call *c, const size_t *d)
     }
 }
 
-/* `rows` x `width` values normalized together: the mean errs by REDUCE * mean |x|, which moves all.
- */
-static void oracle_normalize(struct call *c, const float *y, size_t ldy, const float *x, size_t ldx,
-                             size_t rows, size_t width, const float *weight, const float *bias,
-                             float eps)
+/* The mean errs by REDUCE * mean |x|, which moves all. */
+static void oracle_layernorm_row(struct call *c, const struct tsr_norm *a, const float *x, const float *y)
 {
-    const double count = (double)(rows * width);
     double mean = 0, absolute = 0, variance = 0, r;
 
-    for (size_t i = 0; i < rows * width; i++) {
-        mean += (double)x[i / width * ldx + i % width] / count;
-        absolute += fabs((double)x[i / width * ldx + i % width]) / count;
+    for (size_t i = 0; i < a->k; i++) {
+        mean += (double)x[i] / (double)a->k;
+        absolute += fabs((double)x[i]) / (double)a->k;
     }
-    for (size_t i = 0; i < rows * width; i++)
-        variance += pow((double)x[i / width * ldx + i % width] - mean, 2) / count;
-    if (absolute * count > FLT_MAX / 4 || variance * count > FLT_MAX / 4)
+    for (size_t i = 0; i < a->k; i++)
+        variance += pow((double)x[i] - mean, 2) / (double)a->k;
+    if (absolute * (double)a->k > FLT_MAX / 4 || variance * (double)a->k > FLT_MAX / 4)
         return;
-    r = 1 / sqrt(variance + (double)eps);
-    for (size_t i = 0; i < rows * width; i++) {
-        const double centred = (double)x[i / width * ldx + i % width] - mean;
-        const double w = (double)weight[i % width], b = (double)bias[i % width];
+    r = 1 / sqrt(variance + (double)a->eps);
+    for (size_t i = 0; i < a->k; i++) {
+        const double centred = (double)x[i] - mean;
+        const double w = (double)a->weight[i], b = (double)a->bias[i];
         const double magnitude =
             (fabs(centred) + 2 * absolute + fabs(centred) * absolute * r) * r * fabs(w) + fabs(b);
 
-        oracle_near(c, y[i / width * ldy + i % width], centred * r * w + b, magnitude, REDUCE,
-                    4 * TINY);
+        oracle_near(c, y[i], centred * r * w + b, magnitude, REDUCE, 4 * TINY);
     }
 }
 
@@ -114,8 +109,7 @@ static void oracle_layernorm(struct call *c, const size_t *d)
     const struct tsr_norm *a = (void *)&c->args;
 
     for (size_t m = 0; m < d[0]; m++)
-        oracle_normalize(c, a->y + m * a->ldy, a->ldy, a->x + m * a->ldx, a->ldx, 1, d[1],
-                         a->weight, a->bias, a->eps);
+        oracle_layernorm_row(c, a, a->x + m * a->ldx, a->y + m * a->ldy);
 }
 
 const struct op_case tsr_case_rmsnorm = {build_norm, oracle_rmsnorm, SHAPES(rows_small),
@@ -124,48 +118,6 @@ const struct op_case tsr_case_layernorm = {build_norm, oracle_layernorm, SHAPES(
                                            SHAPES(rows_real), 1};
 const struct op_case tsr_case_l2norm = {build_norm, oracle_l2norm, SHAPES(rows_small),
                                         SHAPES(rows_real), 1};
-
-/* ---- groupnorm: pixels, channels, groups ---- */
-
-static const struct shape groupnorm_small[] = {
-    {{0, 8, 2}},   {{1, 1, 1}},    {{1, 8, 4}},   {{5, 6, 2}},   {{7, 32, 32}},  {{9, 32, 2}},
-    {{3, 34, 2}},  {{16, 64, 4}},  {{64, 16, 1}}, {{65, 48, 3}}, {{33, 64, 2}},  {{13, 40, 8}},
-    {{257, 4, 1}}, {{100, 24, 2}}, {{40, 96, 3}}, {{21, 99, 1}}, {{128, 32, 4}}, {{300, 12, 3}},
-};
-static const struct shape groupnorm_real[] = {{{576, 512, 32}}, {{9216, 256, 32}}};
-
-static size_t build_groupnorm(struct call *c, const size_t *d)
-{
-    struct tsr_groupnorm *a = (void *)&c->args;
-
-    a->pixels = d[0];
-    a->channels = d[1];
-    a->groups = d[2];
-    a->eps = 1e-6f;
-    a->x = case_f32(c, d[0], d[1], d[1]);
-    a->weight = case_plain(c, d[1], -2, 2);
-    a->bias = case_plain(c, d[1], -1, 1);
-    if (c->alias) {
-        a->y = (float *)(uintptr_t)a->x;
-        case_in_place(c, a->x, ELEMENT_F32, d[0], d[1], d[1]);
-    } else {
-        a->y = case_out(c, ELEMENT_F32, d[0], d[1], d[1]);
-    }
-    return tsr_groupnorm_units(a);
-}
-
-static void oracle_groupnorm(struct call *c, const size_t *d)
-{
-    const struct tsr_groupnorm *a = (void *)&c->args;
-    const size_t width = d[1] / d[2];
-
-    for (size_t at = 0; at < d[1]; at += width)
-        oracle_normalize(c, a->y + at, d[1], a->x + at, d[1], d[0], width, a->weight + at,
-                         a->bias + at, a->eps);
-}
-
-const struct op_case tsr_case_groupnorm = {build_groupnorm, oracle_groupnorm,
-                                           SHAPES(groupnorm_small), SHAPES(groupnorm_real), 1};
 
 /* ---- softmax, silu, gelu ---- */
 
@@ -212,14 +164,6 @@ static void oracle_softmax(struct call *c, const size_t *d)
     }
 }
 
-/* |silu| below the range of exp: exp(-x) overflows to Inf where x exp(x) is still 1e-36. */
-#define SILU_FLOOR 1e-36
-
-static double silu(double x)
-{
-    return x / (1 + exp(-x));
-}
-
 static void oracle_silu(struct call *c, const size_t *d)
 {
     const struct tsr_rows *a = (void *)&c->args;
@@ -227,7 +171,7 @@ static void oracle_silu(struct call *c, const size_t *d)
     for (size_t i = 0; i < d[0] * d[1]; i++) {
         const double x = (double)a->x[i / d[1] * a->ldx + i % d[1]];
 
-        oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], silu(x), fabs(silu(x)), 8 * EPS,
+        oracle_near(c, a->y[i / d[1] * a->ldy + i % d[1]], oracle_silu_of(x), fabs(oracle_silu_of(x)), 8 * EPS,
                     SILU_FLOOR);
     }
 }
@@ -310,7 +254,7 @@ static void oracle_rows2(struct call *c, const size_t *d, int is_add)
         if (is_add)
             oracle_equal(c, (double)y, (double)(float)(a + b));
         else
-            oracle_near(c, y, silu(a) * b, fmax(fabs(silu(a) * b), fabs(silu(a))), 10 * EPS,
+            oracle_near(c, y, oracle_silu_of(a) * b, fmax(fabs(oracle_silu_of(a) * b), fabs(oracle_silu_of(a))), 10 * EPS,
                         SILU_FLOOR * fmax(fabs(b), 1));
     }
 }

@@ -431,16 +431,53 @@ PLANT(layernorm_one_pass) /* E(x^2) - E(x)^2 */
     }
 }
 
-PLANT(groupnorm_neighbour) /* the first channel of the next group is overwritten */
+PLANT(groupnorm_neighbour) /* the next group's elements are added, too */
 {
-    const struct tsr_groupnorm *a = args;
+    const struct tsr_groupnorm_sums *a = args;
+
+    tsr_groupnorm_sums_ref(args, begin, end);
+    for (size_t block = begin; block < end; block++)
+        for (size_t g = 0; g + 1 < a->groups; g++)
+            a->sums[block * a->groups + g] += a->sums[block * a->groups + g + 1];
+}
+
+PLANT(groupnorm_blocks_in_f32) /* the block sums added in f32 */
+{
+    const struct tsr_groupnorm_fold *a = args;
     const size_t width = a->channels / a->groups;
 
-    tsr_groupnorm_ref(args, begin, end);
-    if (a->pixels && end < a->groups && begin < end)
-        a->y[end * width] = a->y[end * width - 1];
-    else if (a->pixels && begin < end && begin > 0)
-        a->y[begin * width - 1] = a->y[begin * width];
+    tsr_groupnorm_fold_ref(args, begin, end);
+    for (size_t g = begin; g < end && !a->root; g++) {
+        float total = 0;
+
+        for (size_t block = 0; block < tsr_ceil_div(a->pixels * width, TSR_REDUCE_BLOCK); block++)
+            total += a->sums[block * a->groups + g];
+        for (size_t c = 0; c < width; c++)
+            a->values[g * width + c] = total / (float)(a->pixels * width);
+    }
+}
+
+PLANT(groupnorm_next_pixel) /* a tail stored whole: the pixel after the range is overwritten */
+{
+    const struct tsr_groupnorm_apply *a = args;
+
+    tsr_groupnorm_apply_ref(args, begin, end);
+    if (begin < end && end < a->pixels)
+        a->y[end * a->channels] = a->y[end * a->channels - 1];
+    else if (begin > 0 && begin < end)
+        a->y[begin * a->channels - 1] = a->y[begin * a->channels];
+}
+
+PLANT(cast_truncated) /* f16 truncated */
+{
+    const struct tsr_cast *a = args;
+
+    tsr_cast_ref(args, begin, end);
+    for (size_t i = begin * a->k; i < end * a->k && a->format == TSR_F32; i++) {
+        uint16_t *y = (uint16_t *)a->y + i;
+
+        *y -= fabsf(tsr_f16_to_f32(*y)) > fabsf(((const float *)a->x)[i]);
+    }
 }
 
 PLANT(softmax_float_sum) /* one running sum in place of the lanes */
@@ -698,7 +735,10 @@ const struct planted planted[] = {
     {TSR_OP_rmsnorm, rmsnorm_order_by_range, "the order of the sum depends on the shares"},
     {TSR_OP_rmsnorm, rmsnorm_width_as_stride, "the width taken for the stride"},
     {TSR_OP_layernorm, layernorm_one_pass, "variance in one pass"},
-    {TSR_OP_groupnorm, groupnorm_neighbour, "a neighbouring group's element written"},
+    {TSR_OP_groupnorm_sums, groupnorm_neighbour, "a neighbouring group's elements added"},
+    {TSR_OP_groupnorm_fold, groupnorm_blocks_in_f32, "block sums added in f32"},
+    {TSR_OP_groupnorm_apply, groupnorm_next_pixel, "a neighbouring pixel's element written"},
+    {TSR_OP_cast, cast_truncated, "f16 truncated"},
     {TSR_OP_softmax, softmax_float_sum, "one running sum"},
     {TSR_OP_softmax, softmax_plain, "the maximum not taken off"},
     {TSR_OP_codebook_nearest, codebook_stale, "scratch left from the call before"},
