@@ -9,6 +9,7 @@
 
 struct bench_settings {
     tsr_pool *pool;
+    uint32_t maps;  /* of pictures while they are decoded: TSR_F32 or TSR_F16 */
     uint32_t tiers; /* bits of enum tsr_tier */
     enum tsr_load load;
     const char *model;  /* GGUF file of bench_model */

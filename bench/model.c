@@ -71,6 +71,7 @@ static tsr_status take_context(struct bench *b, unsigned wants, size_t positions
                                           .guidance = -1,
                                           .tokens_max = b->tokens,
                                           .cache_format = ~0u,
+                                          .map_format = b->settings->maps,
                                           .tiers = b->settings->tiers,
                                           .count = b->count,
                                           .profile = &b->profile,

@@ -64,6 +64,7 @@ struct tsr_settings {
     size_t tokens_max;       /* of one text reply, 0: the model's default (512) */
     unsigned count;          /* pictures drawn at once, 0 = 1; picture i uses seed + i */
     uint32_t cache_format;   /* TSR_F16, TSR_T8 or TSR_F32; ~0u: F32 for models with f32 weights, else F16 */
+    uint32_t map_format;     /* of a picture's maps while it is decoded: TSR_F32, or TSR_F16, which takes half the room */
     uint32_t tiers;          /* bits of enum tsr_tier, 0: all that can run and are not slow */
     struct tsr_profile *profile; /* NULL, or the caller's: the time and work of each operator are added to it */
     unsigned wants;          /* enum tsr_want_bits this context will ask for (sizes buffers), 0: all the model can */

@@ -86,7 +86,7 @@ Test(context, same_bits_q4_0)
 }
 
 /* Drawing on every tier: the pixels too. */
-static void check_same_pixels(uint32_t format)
+static void check_same_pixels(uint32_t format, uint32_t maps)
 {
     tsr_model *model = model_converted(model_fixtures[1], format);
     const size_t side = model->net.traits.picture_side, cells = model->net.traits.codes;
@@ -99,6 +99,7 @@ static void check_same_pixels(uint32_t format)
         struct tsr_settings settings = settings_greedy;
         struct tsr_picture picture;
         settings.tiers = tsr_cpu_tiers() & ((2u << tier) - 1);
+        settings.map_format = maps;
         tsr_context *context = context_new(model, NULL, &settings);
         cr_assert_eq(tsr_probe_decode(context, codes, &picture, NULL, NULL), TSR_OK);
         if (first.rgb != NULL) {
@@ -117,11 +118,59 @@ static void check_same_pixels(uint32_t format)
 
 Test(context, same_pixels_f32)
 {
-    check_same_pixels(TSR_F32);
+    check_same_pixels(TSR_F32, TSR_F32);
 }
 Test(context, same_pixels_q8_0)
 {
-    check_same_pixels(TSR_T8);
+    check_same_pixels(TSR_T8, TSR_F32);
+}
+Test(context, same_pixels_f16_maps)
+{
+    check_same_pixels(TSR_T8, TSR_F16);
+}
+
+/* Pixels of the shipped model's decoder for some codes. */
+static float *decoded(const tsr_model *model, const int32_t *codes, uint32_t maps, size_t floats)
+{
+    struct tsr_settings settings = settings_greedy;
+    struct tsr_picture picture;
+    float *pixels = malloc(floats * sizeof *pixels);
+
+    settings.map_format = maps;
+    tsr_context *context = context_new(model, NULL, &settings);
+    cr_assert_eq(tsr_probe_decode(context, codes, &picture, pixels, NULL), TSR_OK);
+    tsr_picture_free(&picture);
+    tsr_context_free(context);
+    return pixels;
+}
+
+/* Maps of f16 change a picture, but less than its 8 bits show. */
+Test(context, maps_of_f16_are_near)
+{
+    enum { CODES_MAX = 1024 };
+    const char *source = getenv("TSR_SRCDIR");
+    int32_t codes[CODES_MAX];
+    double squares = 0, psnr;
+    tsr_model *model;
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/model/mini/mini-janus-F16.gguf", source ? source : ".");
+    cr_assert_eq(tsr_model_open(&model, path, NULL, NULL), TSR_OK);
+    const struct tsr_traits *t = &model->net.traits;
+    const size_t floats = t->picture_side * t->picture_side * 3;
+    cr_assert_leq(t->codes, CODES_MAX);
+    for (size_t i = 0; i < t->codes; i++)
+        codes[i] = (int32_t)(i * 7 % t->codebook);
+    float *exact = decoded(model, codes, TSR_F32, floats), *near = decoded(model, codes, TSR_F16, floats);
+    for (size_t i = 0; i < floats; i++)
+        squares += pow(fmax(-1, fmin(1, (double)exact[i])) - fmax(-1, fmin(1, (double)near[i])), 2);
+    psnr = 10 * log10(4 * (double)floats / squares); /* of a range of 2 */
+    printf("maps of f16: PSNR %.1f dB\n", psnr);
+    cr_expect_gt(psnr, 60);
+    cr_expect_gt(squares, 0, "nothing was rounded");
+    free(exact);
+    free(near);
+    tsr_model_close(model);
 }
 
 /*
@@ -403,6 +452,7 @@ Test(context, misuse_is_told)
         {.cache_format = TSR_T4},
         {.context = 1 << 30, .cache_format = ~0u},
         {.count = 1000, .cache_format = ~0u},
+        {.map_format = TSR_T8, .cache_format = ~0u},
         {.wants = 64, .cache_format = ~0u},
         {.context = 5, .wants = TSR_PICTURE, .cache_format = ~0u},
     };

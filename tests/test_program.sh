@@ -79,6 +79,14 @@ expect 0 "" "$program" describe -m "$TSR_SRCDIR/model/mini/mini-janus-F16.gguf" 
 awk -v most=$most '/^between/ { share = $4 + 0; seen = 1 } END { exit !(seen && share <= most) }' "$work/err" ||
     fail "profile: $(cat "$work/err")"
 
+# ---- --maps f16: other bits, and the picture says so ----
+expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/f16.png" -s 7 --maps f16
+grep -aq "maps f16" "$work/f16.png" || fail "the picture does not say that its maps were f16"
+"$TSR_BUILDDIR/tests/pixels" "$work/f16.png" >"$work/f16" && "$TSR_BUILDDIR/tests/pixels" "$work/a.png" >"$work/f32"
+! cmp -s "$work/f16" "$work/f32" || fail "--maps f16 gives the bits of f32"
+expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/f32.png" -s 7 --maps f32
+same "$work/a.png" "$work/f32.png"
+
 # ---- --math fast: it draws and says so in the picture; nobody gets it who did not ask ----
 expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/fast.png" -s 7 --math fast
 expect 0 "" "$program" describe -m "$model" --image "$picture" -n 8 --math fast
@@ -158,6 +166,7 @@ expect 2 "must be auto, interleave, bind or bind:NODE" "$program" draw -m "$mode
 expect 2 "cores of NUMA nodes: 0" "$program" describe -m "$model" --image "$picture" --numa bind:60000
 expect 2 "cores of NUMA nodes: 0" "$program" info --cpu --numa bind:60000
 expect 2 "" "$program" draw -m "$model" -p "$(head -c 100000 /dev/zero | tr '\0' x)" -o "$work/x.png"
+expect 2 "maps" "$program" draw -m "$model" -p a -o "$work/x.png" --maps q8_0
 expect 2 "math" "$program" draw -m "$model" -p a -o "$work/x.png" --math sloppy
 fast=avx2fast # the emulated program's, not uname's: that may be the host's
 "$program" info --cpu | grep -q neon && fast=neonfast

@@ -24,7 +24,9 @@ static int run(const struct options *options)
     tsr_status status;
     int code;
 
-    code = program_tiers(options, &settings.tiers);
+    code = program_maps(&settings.maps, options);
+    if (code == 0)
+        code = program_tiers(options, &settings.tiers);
     if (code == 0)
         code = program_load(options, &settings.load);
     if (code == 0)

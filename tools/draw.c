@@ -68,9 +68,10 @@ static int save(struct drawing *drawing, const struct tsr_event *event)
     if (code != 0)
         return code;
     snprintf(seed, sizeof seed, "%" PRIu64, number);
-    snprintf(settings, sizeof settings, "cfg-scale %g, temp %g, top-k %" PRIu64 ", top-p %g%s", guidance,
+    snprintf(settings, sizeof settings, "cfg-scale %g, temp %g, top-k %" PRIu64 ", top-p %g%s%s", guidance,
              options->temperature >= 0 ? options->temperature : 1.0, options->top_k, options->top_p,
-             options->math != NULL && strcmp(options->math, "fast") == 0 ? ", math fast" : "");
+             options->math != NULL && strcmp(options->math, "fast") == 0 ? ", math fast" : "",
+             options->maps != NULL && strcmp(options->maps, "f16") == 0 ? ", maps f16" : "");
     code = write_picture(drawing, &event->picture, path, texts);
     if (code != 0)
         return code;

@@ -121,7 +121,7 @@ static void print_tensors(const tsr_gguf *file)
     }
 }
 
-static int show_text(const tsr_model *model, const struct options *options)
+static int show_text(const tsr_model *model, const struct options *options, uint32_t maps)
 {
     const tsr_gguf *const file = tsr_model_file(model);
     struct tsr_model_info info;
@@ -140,6 +140,7 @@ static int show_text(const tsr_model *model, const struct options *options)
         const struct tsr_settings settings = {
             .context = session_positions(&info, options, jobs[i].wants),
             .cache_format = ~0u,
+            .map_format = maps,
             .wants = jobs[i].wants};
         struct tsr_error error;
         struct tsr_plan plan;
@@ -162,7 +163,7 @@ static int show_text(const tsr_model *model, const struct options *options)
     return 0;
 }
 
-static int show_json(const tsr_model *model, const struct options *options)
+static int show_json(const tsr_model *model, const struct options *options, uint32_t maps)
 {
     const tsr_gguf *const file = tsr_model_file(model);
     json_t *tensors = json_array(), *plans = json_object(), *metadata = json_object();
@@ -184,6 +185,7 @@ static int show_json(const tsr_model *model, const struct options *options)
         const struct tsr_settings settings = {
             .context = session_positions(&info, options, jobs[i].wants),
             .cache_format = ~0u,
+            .map_format = maps,
             .wants = jobs[i].wants};
         struct tsr_error error;
         struct tsr_plan plan;
@@ -216,6 +218,7 @@ static int show_json(const tsr_model *model, const struct options *options)
 static int run(const struct options *options)
 {
     tsr_model *model;
+    uint32_t maps;
     int code;
 
     if (options->cpu)
@@ -226,7 +229,9 @@ static int run(const struct options *options)
         return program_error(TSR_USAGE, "usage: tessera info %s", command_info.arguments);
     code = program_model(&model, options->arguments[0], options);
     if (code == 0)
-        code = options->json ? show_json(model, options) : show_text(model, options);
+        code = program_maps(&maps, options);
+    if (code == 0)
+        code = options->json ? show_json(model, options, maps) : show_text(model, options, maps);
     tsr_model_close(model);
     return code;
 }

@@ -51,6 +51,7 @@ static const struct flag flags[] = {
     {"ctx-size", 'c', RUNS, WHOLE, AT(context), 1, 1 << 30, "N", "positions of the context (default: what the job needs)"},
     {"ctk", 0, RUNS, TEXT, AT(key_type), 0, 0, "TYPE", "key and value cache: f16, q8_0 or f32 (default f16; f32 for f32 models)"},
     {"ctv", 0, RUNS, TEXT, AT(value_type), 0, 0, "TYPE", "as --ctk: one type holds both, so either flag is enough"},
+    {"maps", 0, INFO | DRAW | CHAT | PROBE | BENCH, TEXT, AT(maps), 0, 0, "TYPE", "maps while a picture is decoded: f32 (default), or f16: half the memory, other bits"},
     {"preview", 0, DRAW, SWITCH, AT(preview), 0, 0, NULL, "show the picture growing on the terminal"},
     {"preview-path", 0, DRAW, TEXT, AT(preview_path), 0, 0, "FILE", "rewrite this PNG while the picture grows"},
     {"ids", 0, PROBE, TEXT, AT(ids), 0, 0, "FILE", "token ids to read: .npy (int32, int64) or text"},

@@ -41,7 +41,7 @@ struct options {
     /* how to generate */
     double temperature, top_p, guidance; /* temperature, guidance < 0: default of the model */
     uint64_t seed, top_k, tokens, context, count;
-    const char *key_type, *value_type;
+    const char *key_type, *value_type, *maps;
     /* how to run */
     uint64_t threads;
     const char *tiers, *load, *math, *numa;

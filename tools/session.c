@@ -65,6 +65,15 @@ static int cache_type(uint32_t *format, const struct options *options)
                          options->key_type != NULL ? "ctk" : "ctv", type);
 }
 
+int program_maps(uint32_t *format, const struct options *options)
+{
+    *format = TSR_F32;
+    if (options->maps == NULL || (tsr_format_parse(format, options->maps, NULL) == TSR_OK &&
+                                  (*format == TSR_F16 || *format == TSR_F32)))
+        return 0;
+    return program_error(TSR_USAGE, "--maps %.40s: must be f32 or f16", options->maps);
+}
+
 static int fill_settings(struct tsr_settings *settings, const struct options *options, unsigned wants)
 {
     *settings = (struct tsr_settings){
@@ -79,7 +88,8 @@ static int fill_settings(struct tsr_settings *settings, const struct options *op
         .cache_format = ~0u,
         .wants = wants,
     };
-    if (cache_type(&settings->cache_format, options) != 0)
+    if (cache_type(&settings->cache_format, options) != 0 ||
+        program_maps(&settings->map_format, options) != 0)
         return TSR_USAGE;
     return program_tiers(options, &settings->tiers);
 }
@@ -97,7 +107,7 @@ static int check_memory(const struct session *session, const struct options *opt
         return 0;
     return program_error(TSR_MEMORY,
                          "this job needs %.1f MiB and %.1f MiB are available; use a smaller type, "
-                         "fewer pictures or a shorter context, or --force to go on",
+                         "fewer pictures, --maps f16 or a shorter context, or --force to go on",
                          (double)session->plan.total / mib, (double)available / mib);
 }
 

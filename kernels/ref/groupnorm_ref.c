@@ -1,7 +1,7 @@
 /*
- * groupnorm_ref.c: GroupNorm in its parts, by the contracts of struct tsr_groupnorm_sums, _fold and _apply. Variance
- * takes two passes: the one-pass form cancels.
- * groupnorm_fold has no tier of its own: it reads 4 bytes for every 4,096 of the map.
+ * groupnorm_ref.c: GroupNorm in its parts, by the contracts of struct tsr_groupnorm_sums, _fold and
+ * _apply. Variance takes two passes: the one-pass form cancels. groupnorm_fold has no tier of its
+ * own: it reads 4 bytes for every 4,096 of the map.
  */
 #include "ref/ref.h"
 
@@ -21,7 +21,8 @@ void tsr_groupnorm_sums_ref(const void *args, size_t begin, size_t end)
             size_t i = block * TSR_REDUCE_BLOCK;
 
             for (; i < elements && i < (block + 1) * TSR_REDUCE_BLOCK; i++) {
-                const float x = element(a->x, a->format, i / width * a->channels + g * width + i % width);
+                const float x =
+                    element(a->x, a->format, i / width * a->channels + g * width + i % width);
 
                 if (a->means == NULL)
                     tsr_sum_add(&sum, x);

@@ -2,11 +2,12 @@
  * vq.c: the convolution blocks of VQ picture tokenizers (VQGAN; Esser et al. 2021, LlamaGen's
  * VQ-16).
  *
- * A map is [h, w, c] of f32, or of f16 if memory is short. A whole decoder runs in two maps of its largest size: x,
- * which the block reads and writes, and a. What enters a convolution is made a band of rows at a time, right before it
- * is used: normalized, activated and converted values, or the rows of an upsampled map, exist for one band only. So a
- * residual block walks x twice for the sums of GroupNorm and once to make a, then a likewise to make x, and no map is
- * written that is not read again. A band is BAND_FLOATS, enough rows for all threads; the sums of an output do not
+ * A map is [h, w, c] of f32, or of f16 if memory is short. A whole decoder runs in two maps of its
+ * largest size: x, which the block reads and writes, and a. What enters a convolution is made a
+ * band of rows at a time, right before it is used: normalized, activated and converted values, or
+ * the rows of an upsampled map, exist for one band only. So a residual block walks x twice for the
+ * sums of GroupNorm and once to make a, then a likewise to make x, and no map is written that is
+ * not read again. A band is BAND_FLOATS, enough rows for all threads; the sums of an output do not
  * know the bands.
  */
 #include "blocks.h"
@@ -50,7 +51,8 @@ static uint8_t *element(void *map, uint32_t format, size_t at)
 }
 
 /* Elements [at, at + m * k) of a map as f32: where they lie, or in memory that is taken. */
-static float *read_rows(struct tsr_exec *e, void *map, uint32_t format, size_t at, size_t m, size_t k)
+static float *read_rows(struct tsr_exec *e, void *map, uint32_t format, size_t at, size_t m,
+                        size_t k)
 {
     void *const x = element(map, format, at);
     float *y;
@@ -63,13 +65,15 @@ static float *read_rows(struct tsr_exec *e, void *map, uint32_t format, size_t a
 }
 
 /* Where f32 to become elements from `at` on are to be put: their place, or memory that is taken. */
-static float *place_rows(struct tsr_exec *e, void *map, uint32_t format, size_t at, size_t m, size_t k)
+static float *place_rows(struct tsr_exec *e, void *map, uint32_t format, size_t at, size_t m,
+                         size_t k)
 {
     return format == TSR_F32 ? (float *)(void *)element(map, format, at) : tsr_floats(e, m, k);
 }
 
 /* Stores what place_rows was for. */
-static void write_rows(struct tsr_exec *e, void *map, uint32_t format, size_t at, size_t m, size_t k, float *rows)
+static void write_rows(struct tsr_exec *e, void *map, uint32_t format, size_t at, size_t m,
+                       size_t k, float *rows)
 {
     if (format == TSR_F16)
         tsr_do_cast(e, &(struct tsr_cast){rows, element(map, format, at), TSR_F32, m, k});
@@ -95,8 +99,8 @@ struct norm {
     float *means, *scales; /* [c] */
 };
 
-static struct norm norm_of(struct tsr_exec *e, const struct tsr_scale *scale, float eps, const void *map,
-                           uint32_t format, size_t pixels, size_t c)
+static struct norm norm_of(struct tsr_exec *e, const struct tsr_scale *scale, float eps,
+                           const void *map, uint32_t format, size_t pixels, size_t c)
 {
     const struct norm norm = {scale, tsr_floats(e, 1, c), tsr_floats(e, 1, c)};
     const size_t mark = tsr_mark(e);
@@ -117,8 +121,8 @@ static struct norm norm_of(struct tsr_exec *e, const struct tsr_scale *scale, fl
     return norm;
 }
 
-static void normalize(struct tsr_exec *e, const struct norm *n, const void *x, uint32_t format, size_t pixels,
-                      size_t c, int silu, float *y)
+static void normalize(struct tsr_exec *e, const struct norm *n, const void *x, uint32_t format,
+                      size_t pixels, size_t c, int silu, float *y)
 {
     tsr_do_groupnorm_apply(e, &(struct tsr_groupnorm_apply){.x = x,
                                                             .format = format,
@@ -147,14 +151,16 @@ static struct input input_map(const struct tsr_maps *maps)
 }
 
 /* Rows [first, first + count). */
-static const float *input_rows(struct tsr_exec *e, const struct input *in, size_t first, size_t count)
+static const float *input_rows(struct tsr_exec *e, const struct input *in, size_t first,
+                               size_t count)
 {
     const size_t row = in->w * in->c;
 
     if (in->from == NORM_SILU) {
         float *y = tsr_floats(e, count, row);
 
-        normalize(e, in->norm, element(in->map, in->format, first * row), in->format, count * in->w, in->c, 1, y);
+        normalize(e, in->norm, element(in->map, in->format, first * row), in->format, count * in->w,
+                  in->c, 1, y);
         return y;
     }
     if (in->from == UPSAMPLED) {
@@ -223,8 +229,8 @@ static void conv_band(struct tsr_exec *e, const struct tsr_conv *c, const struct
 }
 
 /* The shape of one that gives [oh, ow] with `pad` zeros above and on the left. */
-static struct tsr_conv2d conv_shape(const struct tsr_conv *c, const struct input *in, size_t stride, size_t pad,
-                                    size_t oh, size_t ow)
+static struct tsr_conv2d conv_shape(const struct tsr_conv *c, const struct input *in, size_t stride,
+                                    size_t pad, size_t oh, size_t ow)
 {
     return (struct tsr_conv2d){in->h, in->w, c->cin, oh, ow, c->size, c->size, stride, pad, pad};
 }
@@ -238,8 +244,8 @@ static size_t conv_rows(const struct tsr_conv *c, const struct tsr_conv2d *s)
 }
 
 /* y = conv(in), a map of `format`. */
-static void conv(struct tsr_exec *e, const struct tsr_conv *c, const struct tsr_conv2d *s, const struct input *in,
-                 void *y, uint32_t format)
+static void conv(struct tsr_exec *e, const struct tsr_conv *c, const struct tsr_conv2d *s,
+                 const struct input *in, void *y, uint32_t format)
 {
     const size_t band = conv_rows(c, s), row = s->ow * c->w.n;
 
@@ -254,8 +260,8 @@ static void conv(struct tsr_exec *e, const struct tsr_conv *c, const struct tsr_
 }
 
 /* x = conv(in), by way of a. */
-static void conv_map(struct tsr_exec *e, const struct tsr_conv *c, const struct input *in, size_t stride, size_t pad,
-                     size_t oh, size_t ow, struct tsr_maps *maps)
+static void conv_map(struct tsr_exec *e, const struct tsr_conv *c, const struct input *in,
+                     size_t stride, size_t pad, size_t oh, size_t ow, struct tsr_maps *maps)
 {
     const struct tsr_conv2d s = conv_shape(c, in, stride, pad, oh, ow);
 
@@ -263,15 +269,16 @@ static void conv_map(struct tsr_exec *e, const struct tsr_conv *c, const struct 
     take_map(maps, oh, ow, c->w.n);
 }
 
-void tsr_vq_in(struct tsr_exec *e, const struct tsr_conv *c, const float *x, size_t h, size_t w, struct tsr_maps *maps)
+void tsr_vq_in(struct tsr_exec *e, const struct tsr_conv *c, const float *x, size_t h, size_t w,
+               struct tsr_maps *maps)
 {
     const struct input in = {PLAIN, (void *)(uintptr_t)x, TSR_F32, h, w, c->cin, NULL};
 
     conv_map(e, c, &in, 1, c->size / 2, h, w, maps);
 }
 
-void tsr_vq_out(struct tsr_exec *e, const struct tsr_scale *norm, const struct tsr_conv *c, float eps,
-                const struct tsr_maps *maps, float *y)
+void tsr_vq_out(struct tsr_exec *e, const struct tsr_scale *norm, const struct tsr_conv *c,
+                float eps, const struct tsr_maps *maps, float *y)
 {
     const size_t mark = tsr_mark(e), h = maps->h, w = maps->w;
     const struct norm n = norm_of(e, norm, eps, maps->x, maps->format, h * w, maps->c);
@@ -301,9 +308,11 @@ void tsr_vq_down(struct tsr_exec *e, const struct tsr_conv *c, struct tsr_maps *
 
 /* Rows [first, first + count) of x = shortcut(x) + conv2(silu(norm2(a))). */
 static void res_band(struct tsr_exec *e, const struct tsr_vq_res *w, const struct tsr_conv2d *s,
-                     const struct input *in, size_t first, size_t count, const struct tsr_maps *maps)
+                     const struct input *in, size_t first, size_t count,
+                     const struct tsr_maps *maps)
 {
-    const size_t mark = tsr_mark(e), width = maps->w, pixels = count * width, cin = maps->c, c = w->conv2.w.n;
+    const size_t mark = tsr_mark(e), width = maps->w, pixels = count * width, cin = maps->c,
+                 c = w->conv2.w.n;
     float *y = tsr_floats(e, pixels, c);
     float *x = read_rows(e, maps->x, maps->format, first * width * cin, count, width * cin);
     float *sum;
@@ -332,7 +341,8 @@ void tsr_vq_res(struct tsr_exec *e, const struct tsr_vq_res *w, float eps, struc
     struct norm norm2;
     struct input second = {NORM_SILU, maps->a, maps->format, height, width, cout, &norm2};
     const struct tsr_conv2d s2 = conv_shape(&w->conv2, &second, 1, 1, height, width);
-    const size_t band = band_rows(height, width * (cin > cout ? cin : cout)), bands = tsr_ceil_div(height, band);
+    const size_t band = band_rows(height, width * (cin > cout ? cin : cout)),
+                 bands = tsr_ceil_div(height, band);
 
     conv(e, &w->conv1, &s1, &first, maps->a, maps->format);
     norm2 = norm_of(e, &w->norm2, eps, maps->a, maps->format, pixels, cout);

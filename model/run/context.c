@@ -47,6 +47,8 @@ static tsr_status resolve(struct tsr_settings *s, const struct tsr_model *model,
     if (s->cache_format != ~0u && s->cache_format != TSR_F16 && s->cache_format != TSR_F32 &&
         s->cache_format != TSR_T8)
         return tsr_fail(error, TSR_USAGE, "the cache is f16, q8_0 or f32");
+    if (s->map_format != TSR_F32 && s->map_format != TSR_F16)
+        return tsr_fail(error, TSR_USAGE, "maps are f32 or f16");
     s->count = s->count == 0 ? 1 : s->count;
     s->top_p = s->top_p == 0 ? 1 : s->top_p;
     s->guidance = s->guidance < 0 ? model->guidance : s->guidance;
@@ -108,6 +110,7 @@ static void lay_out(struct tsr_context *c, struct tsr_exec *e)
     const size_t codes = (wants & TSR_PICTURE) != 0 ? t->codebook : 0;
     const size_t pixels = (wants & TSR_PICTURE) != 0 ? t->picture_side * t->picture_side : 0;
 
+    e->maps = c->settings.map_format;
     c->logits = tsr_floats(e, 1, larger(text, c->rows * codes));
     c->sampling = tsr_take(e, larger(text, count * codes), 12, 1);
     c->uniform = tsr_floats(e, count, 1);

@@ -1,7 +1,7 @@
 /*
- * map_cases.c: shapes and oracles of the operators on maps of f32 or f16: the parts of GroupNorm, and cast. Widths of
- * groups divide 16, as a decoder's do, or not; pixels stand around the blocks of 1,024 elements of a group. Groups by
- * the sixteen are what AVX-512 takes together.
+ * map_cases.c: shapes and oracles of the operators on maps of f32 or f16: the parts of GroupNorm,
+ * and cast. Widths of groups divide 16, as a decoder's do, or not; pixels stand around the blocks
+ * of 1,024 elements of a group. Groups by the sixteen are what AVX-512 takes together.
  */
 #include "harness.h"
 
@@ -15,16 +15,40 @@ static double map_value(const void *x, uint32_t format, size_t i)
 
 /* ---- groupnorm_sums: pixels, channels, groups, format, with means ---- */
 
-#define SUMS(pixels, channels, groups)                                                              \
-    {{pixels, channels, groups, TSR_F32, 0}}, {{pixels, channels, groups, TSR_F16, 1}}
+#define SUMS(pixels, channels, groups)                                                             \
+    {{pixels, channels, groups, TSR_F32, 0}},                                                      \
+    {                                                                                              \
+        {                                                                                          \
+            pixels, channels, groups, TSR_F16, 1                                                   \
+        }                                                                                          \
+    }
 static const struct shape sums_small[] = {
-    SUMS(0, 8, 2),     SUMS(1, 1, 1),     SUMS(5, 6, 2),     SUMS(3, 34, 2),   SUMS(16, 64, 4),
-    SUMS(33, 64, 2),   SUMS(100, 24, 2),  SUMS(40, 96, 3),   SUMS(21, 99, 1),  SUMS(300, 12, 3),
-    SUMS(1025, 16, 16), SUMS(17, 32, 32), SUMS(513, 32, 16), SUMS(259, 64, 16), SUMS(258, 128, 32),
-    SUMS(257, 16, 4),  SUMS(129, 128, 16), SUMS(130, 32, 4), SUMS(65, 256, 16), SUMS(64, 64, 4),
-    {{258, 64, 16, TSR_F32, 1}}, {{131, 128, 16, TSR_F32, 1}}, {{66, 256, 16, TSR_F16, 0}},
+    SUMS(0, 8, 2),
+    SUMS(1, 1, 1),
+    SUMS(5, 6, 2),
+    SUMS(3, 34, 2),
+    SUMS(16, 64, 4),
+    SUMS(33, 64, 2),
+    SUMS(100, 24, 2),
+    SUMS(40, 96, 3),
+    SUMS(21, 99, 1),
+    SUMS(300, 12, 3),
+    SUMS(1025, 16, 16),
+    SUMS(17, 32, 32),
+    SUMS(513, 32, 16),
+    SUMS(259, 64, 16),
+    SUMS(258, 128, 32),
+    SUMS(257, 16, 4),
+    SUMS(129, 128, 16),
+    SUMS(130, 32, 4),
+    SUMS(65, 256, 16),
+    SUMS(64, 64, 4),
+    {{258, 64, 16, TSR_F32, 1}},
+    {{131, 128, 16, TSR_F32, 1}},
+    {{66, 256, 16, TSR_F16, 0}},
 };
-static const struct shape sums_real[] = {SUMS(576, 512, 32), SUMS(9216, 256, 32), SUMS(9300, 128, 32)};
+static const struct shape sums_real[] = {SUMS(576, 512, 32), SUMS(9216, 256, 32),
+                                         SUMS(9300, 128, 32)};
 
 static size_t build_groupnorm_sums(struct call *c, const size_t *d)
 {
@@ -68,13 +92,13 @@ static void oracle_groupnorm_sums(struct call *c, const size_t *d)
     }
 }
 
-const struct op_case tsr_case_groupnorm_sums = {build_groupnorm_sums, oracle_groupnorm_sums, SHAPES(sums_small),
-                                                SHAPES(sums_real), 0};
+const struct op_case tsr_case_groupnorm_sums = {build_groupnorm_sums, oracle_groupnorm_sums,
+                                                SHAPES(sums_small), SHAPES(sums_real), 0};
 
 /* ---- groupnorm_fold: pixels, channels, groups, root ---- */
 
-static const struct shape fold_small[] = {{{1, 1, 1, 0}},    {{5, 6, 2, 1}},      {{257, 128, 32, 0}},
-                                          {{600, 64, 16, 1}}, {{3000, 12, 3, 0}}};
+static const struct shape fold_small[] = {
+    {{1, 1, 1, 0}}, {{5, 6, 2, 1}}, {{257, 128, 32, 0}}, {{600, 64, 16, 1}}, {{3000, 12, 3, 0}}};
 static const struct shape fold_real[] = {{{147456, 128, 32, 0}}, {{147456, 128, 32, 1}}};
 
 static size_t build_groupnorm_fold(struct call *c, const size_t *d)
@@ -108,13 +132,13 @@ static void oracle_groupnorm_fold(struct call *c, const size_t *d)
         if (!a->root)
             oracle_near(c, a->values[i], mean, magnitude, EPS, TINY);
         else if (mean > magnitude / 2)
-            oracle_near(c, a->values[i], 1 / sqrt(mean + (double)a->eps), 1 / sqrt(mean + (double)a->eps), 4 * EPS,
-                        TINY);
+            oracle_near(c, a->values[i], 1 / sqrt(mean + (double)a->eps),
+                        1 / sqrt(mean + (double)a->eps), 4 * EPS, TINY);
     }
 }
 
-const struct op_case tsr_case_groupnorm_fold = {build_groupnorm_fold, oracle_groupnorm_fold, SHAPES(fold_small),
-                                                SHAPES(fold_real), 0};
+const struct op_case tsr_case_groupnorm_fold = {build_groupnorm_fold, oracle_groupnorm_fold,
+                                                SHAPES(fold_small), SHAPES(fold_real), 0};
 
 /* ---- groupnorm_apply: pixels, channels, format, silu ---- */
 
@@ -153,7 +177,8 @@ static void oracle_groupnorm_apply(struct call *c, const size_t *d)
     for (size_t i = 0; i < d[0] * d[1]; i++) {
         const size_t k = i % d[1];
         const double x = map_value(a->x, a->format, i), u = (double)a->means[k];
-        const double factor = (double)a->scales[k] * (double)a->weight[k], bias = (double)a->bias[k];
+        const double factor = (double)a->scales[k] * (double)a->weight[k],
+                     bias = (double)a->bias[k];
         const double y = (x - u) * factor + bias;
         const double centred = fabs(x) + fabs(u), magnitude = centred * fabs(factor) + fabs(bias);
 
@@ -164,13 +189,13 @@ static void oracle_groupnorm_apply(struct call *c, const size_t *d)
     }
 }
 
-const struct op_case tsr_case_groupnorm_apply = {build_groupnorm_apply, oracle_groupnorm_apply, SHAPES(apply_small),
-                                                 SHAPES(apply_real), 1};
+const struct op_case tsr_case_groupnorm_apply = {build_groupnorm_apply, oracle_groupnorm_apply,
+                                                 SHAPES(apply_small), SHAPES(apply_real), 1};
 
 /* ---- cast: m, k, format of the input ---- */
 
 static const struct shape cast_small[] = {
-    {{0, 16, TSR_F32}}, {{1, 1, TSR_F16}},   {{3, 7, TSR_F32}},   {{5, 16, TSR_F16}},
+    {{0, 16, TSR_F32}}, {{1, 1, TSR_F16}},  {{3, 7, TSR_F32}},   {{5, 16, TSR_F16}},
     {{4, 16, TSR_F32}}, {{2, 33, TSR_F16}}, {{3, 127, TSR_F32}}, {{2, 1025, TSR_F16}},
 };
 static const struct shape cast_real[] = {{{24, 49152, TSR_F32}}, {{24, 49152, TSR_F16}}};
@@ -193,9 +218,12 @@ static void oracle_cast(struct call *c, const size_t *d)
 
     for (size_t i = 0; i < d[0] * d[1]; i++)
         if (a->format == TSR_F32)
-            oracle_equal(c, oracle_f16(((const uint16_t *)a->y)[i]), oracle_to_f16((double)((const float *)a->x)[i]));
+            oracle_equal(c, oracle_f16(((const uint16_t *)a->y)[i]),
+                         oracle_to_f16((double)((const float *)a->x)[i]));
         else
-            oracle_equal(c, (double)((const float *)a->y)[i], oracle_f16(((const uint16_t *)a->x)[i]));
+            oracle_equal(c, (double)((const float *)a->y)[i],
+                         oracle_f16(((const uint16_t *)a->x)[i]));
 }
 
-const struct op_case tsr_case_cast = {build_cast, oracle_cast, SHAPES(cast_small), SHAPES(cast_real), 0};
+const struct op_case tsr_case_cast = {build_cast, oracle_cast, SHAPES(cast_small),
+                                      SHAPES(cast_real), 0};
