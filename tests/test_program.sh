@@ -86,6 +86,8 @@ grep -aq "maps f16" "$work/f16.png" || fail "the picture does not say that its m
 ! cmp -s "$work/f16" "$work/f32" || fail "--maps f16 gives the bits of f32"
 expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/f32.png" -s 7 --maps f32
 same "$work/a.png" "$work/f32.png"
+expect 0 "" "$program" info "$model" --maps f16 --ctk q8_0
+expect 2 "maps" "$program" info "$model" --maps q4_0
 
 # ---- --math fast: it draws and says so in the picture; nobody gets it who did not ask ----
 expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/fast.png" -s 7 --math fast

@@ -20,11 +20,13 @@ static int run(const struct options *options)
         .quiet = options->quiet,
         .compare = options->compare,
     };
+    struct tsr_settings formats = {.wants = 0};
     struct tsr_error error;
     tsr_status status;
     int code;
 
-    code = program_maps(&settings.maps, options);
+    code = program_formats(&formats, options);
+    settings.maps = formats.map_format;
     if (code == 0)
         code = program_tiers(options, &settings.tiers);
     if (code == 0)

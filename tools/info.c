@@ -121,7 +121,17 @@ static void print_tensors(const tsr_gguf *file)
     }
 }
 
-static int show_text(const tsr_model *model, const struct options *options, uint32_t maps)
+/* Of a job, with the formats of `settings`. */
+static tsr_status job_plan(struct tsr_plan *plan, const tsr_model *model, const struct options *options,
+                           const struct tsr_model_info *info, struct tsr_settings settings, unsigned wants,
+                           struct tsr_error *error)
+{
+    settings.context = session_positions(info, options, wants);
+    settings.wants = wants;
+    return tsr_plan_make(plan, model, &settings, error);
+}
+
+static int show_text(const tsr_model *model, const struct options *options, const struct tsr_settings *formats)
 {
     const tsr_gguf *const file = tsr_model_file(model);
     struct tsr_model_info info;
@@ -137,17 +147,12 @@ static int show_text(const tsr_model *model, const struct options *options, uint
         printf("pictures     drawn %zux%zu from %zu codes, read as %zu positions\n", info.picture_width,
                info.picture_height, info.picture_codes, info.see_tokens);
     for (size_t i = 0; i < JOBS; i++) {
-        const struct tsr_settings settings = {
-            .context = session_positions(&info, options, jobs[i].wants),
-            .cache_format = ~0u,
-            .map_format = maps,
-            .wants = jobs[i].wants};
         struct tsr_error error;
         struct tsr_plan plan;
 
         if ((info.can & jobs[i].wants) != jobs[i].wants)
             continue;
-        if (tsr_plan_make(&plan, model, &settings, &error) != TSR_OK)
+        if (job_plan(&plan, model, options, &info, *formats, jobs[i].wants, &error) != TSR_OK)
             return program_fail(&error);
         printf("memory       %-8s %8.1f MiB = weights %.1f + cache %.1f + buffers %.1f\n", jobs[i].job,
                mib(plan.total), mib(plan.weights), mib(plan.cache), mib(plan.buffers));
@@ -163,7 +168,7 @@ static int show_text(const tsr_model *model, const struct options *options, uint
     return 0;
 }
 
-static int show_json(const tsr_model *model, const struct options *options, uint32_t maps)
+static int show_json(const tsr_model *model, const struct options *options, const struct tsr_settings *formats)
 {
     const tsr_gguf *const file = tsr_model_file(model);
     json_t *tensors = json_array(), *plans = json_object(), *metadata = json_object();
@@ -182,17 +187,12 @@ static int show_json(const tsr_model *model, const struct options *options, uint
                                                  (json_int_t)tensor->bytes));
     }
     for (size_t i = 0; i < JOBS; i++) {
-        const struct tsr_settings settings = {
-            .context = session_positions(&info, options, jobs[i].wants),
-            .cache_format = ~0u,
-            .map_format = maps,
-            .wants = jobs[i].wants};
         struct tsr_error error;
         struct tsr_plan plan;
 
         if ((info.can & jobs[i].wants) != jobs[i].wants)
             continue;
-        if (tsr_plan_make(&plan, model, &settings, &error) != TSR_OK) {
+        if (job_plan(&plan, model, options, &info, *formats, jobs[i].wants, &error) != TSR_OK) {
             json_decref(tensors);
             json_decref(plans);
             json_decref(metadata);
@@ -217,8 +217,8 @@ static int show_json(const tsr_model *model, const struct options *options, uint
 
 static int run(const struct options *options)
 {
+    struct tsr_settings formats = {.wants = 0};
     tsr_model *model;
-    uint32_t maps;
     int code;
 
     if (options->cpu)
@@ -227,11 +227,12 @@ static int run(const struct options *options)
         return show_kernels(options);
     if (options->argument_count == 0)
         return program_error(TSR_USAGE, "usage: tessera info %s", command_info.arguments);
+    code = program_formats(&formats, options);
+    if (code != 0)
+        return code;
     code = program_model(&model, options->arguments[0], options);
     if (code == 0)
-        code = program_maps(&maps, options);
-    if (code == 0)
-        code = options->json ? show_json(model, options, maps) : show_text(model, options, maps);
+        code = options->json ? show_json(model, options, &formats) : show_text(model, options, &formats);
     tsr_model_close(model);
     return code;
 }

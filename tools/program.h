@@ -75,8 +75,8 @@ int program_pool(const struct options *options, tsr_pool **pool);
 int session_open(struct session *session, const struct options *options, unsigned wants);
 void session_close(struct session *session);
 
-/* --maps. 0 or an exit code. */
-int program_maps(uint32_t *format, const struct options *options);
+/* The formats of the cache and of maps that the flags ask for. 0 or an exit code. */
+int program_formats(struct tsr_settings *settings, const struct options *options);
 
 /* Positions of the cache that a describe or a draw needs at most; 0: the library's default. */
 size_t session_positions(const struct tsr_model_info *info, const struct options *options,

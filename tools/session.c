@@ -65,13 +65,22 @@ static int cache_type(uint32_t *format, const struct options *options)
                          options->key_type != NULL ? "ctk" : "ctv", type);
 }
 
-int program_maps(uint32_t *format, const struct options *options)
+/* --maps. */
+static int map_type(uint32_t *format, const struct options *options)
 {
     *format = TSR_F32;
     if (options->maps == NULL || (tsr_format_parse(format, options->maps, NULL) == TSR_OK &&
                                   (*format == TSR_F16 || *format == TSR_F32)))
         return 0;
     return program_error(TSR_USAGE, "--maps %.40s: must be f32 or f16", options->maps);
+}
+
+int program_formats(struct tsr_settings *settings, const struct options *options)
+{
+    settings->cache_format = ~0u;
+    if (cache_type(&settings->cache_format, options) != 0)
+        return TSR_USAGE;
+    return map_type(&settings->map_format, options);
 }
 
 static int fill_settings(struct tsr_settings *settings, const struct options *options, unsigned wants)
@@ -85,11 +94,9 @@ static int fill_settings(struct tsr_settings *settings, const struct options *op
         .guidance = (float)options->guidance,
         .tokens_max = (size_t)options->tokens,
         .count = (unsigned)options->count,
-        .cache_format = ~0u,
         .wants = wants,
     };
-    if (cache_type(&settings->cache_format, options) != 0 ||
-        program_maps(&settings->map_format, options) != 0)
+    if (program_formats(settings, options) != 0)
         return TSR_USAGE;
     return program_tiers(options, &settings->tiers);
 }
