@@ -40,6 +40,7 @@ const uint8_t tsr_tier_bases[TSR_TIERS] = {
 struct tsr_kernels tsr_kernels_select(uint32_t tiers)
 {
     struct tsr_kernels kernels = {
+        .ahead = tsr_cpu_ahead(),
 #define OP(name, args) .name = tsr_##name##_ref,
 #include "kernels.def"
     };

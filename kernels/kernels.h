@@ -183,6 +183,7 @@ struct tsr_matmul_q {
     float *y;          /* [m, n] */
     size_t ldy;
     size_t m;
+    size_t ahead; /* a hint: one or two rows fetch their weights so many bytes early, 0: not at all */
 };
 static inline size_t tsr_matmul_q_units(const struct tsr_matmul_q *a)
 {
@@ -582,6 +583,7 @@ enum tsr_op {
 
 /* A choice of one implementation per operator: a value, made by tsr_kernels_select. */
 struct tsr_kernels {
+    size_t ahead; /* for struct tsr_matmul_q: tsr_cpu_ahead() */
 #define OP(name, args) tsr_kernel *name;
 #include "kernels.def"
     uint8_t tier[TSR_OPS]; /* enum tsr_tier of each */
@@ -613,6 +615,12 @@ TSR_API uint32_t tsr_cpu_fast_tiers(void);
 
 /* Of the tiers that can run, the bits that are no gain on this CPU model (policy, apart from capability). */
 TSR_API uint32_t tsr_cpu_slow_tiers(void);
+
+/*
+ * How many bytes early a single stream of weights is best fetched on this CPU model, 0: when its hardware alone is
+ * faster (policy, and no bits).
+ */
+TSR_API size_t tsr_cpu_ahead(void);
 
 /*
  * Reads a choice of tiers: "avx2" (that tier, those below it, and the fast ones built on them),

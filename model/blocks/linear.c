@@ -109,8 +109,13 @@ void tsr_linear(struct tsr_exec *e, struct tsr_input *in, const struct tsr_linea
                                                    .m = in->m});
         return;
     }
-    const struct tsr_matmul_q args = {
-        .x = *codes_of(e, in), .w = l->w, .bias = l->bias, .y = y, .ldy = l->w.n, .m = in->m};
+    const struct tsr_matmul_q args = {.x = *codes_of(e, in),
+                                      .w = l->w,
+                                      .bias = l->bias,
+                                      .y = y,
+                                      .ldy = l->w.n,
+                                      .m = in->m,
+                                      .ahead = e->kernels.ahead};
     if (l->w.format == TSR_T8)
         tsr_do_matmul_t8(e, &args);
     else
