@@ -403,7 +403,7 @@ static int32_t find_joined(const tsr_tokenizer *t, const struct tsr_slice parts[
     return tsr_vocabulary_find(t, joined, bytes);
 }
 
-/* Finds the three ids of `count` <= BATCH merges, of which `first` is the first. */
+/* Finds the three ids of `count` <= BATCH merges, of which `first` is the first; found[-1] is the merge before it. */
 static tsr_status resolve_batch(const tsr_tokenizer *t, const struct tsr_slice (*pairs)[2],
                                 size_t first, size_t count, struct ranked *found,
                                 struct tsr_error *error)
@@ -413,7 +413,7 @@ static tsr_status resolve_batch(const tsr_tokenizer *t, const struct tsr_slice (
     for (size_t i = 0; i < count; i++) {
         int32_t left = ids[i][0], right = ids[i][1], result = -1;
         if (left >= 0 && right >= 0)
-            result = find_joined(t, pairs[i], first + i ? found[i - 1].merge.id + 1 : 0);
+            result = find_joined(t, pairs[i], first + i ? (found + i)[-1].merge.id + 1 : 0);
         if (result < 0)
             return tsr_fail(
                 error, TSR_MALFORMED,
