@@ -84,6 +84,19 @@ static tsr_status ask_hwloc(hwloc_topology_t *topology, const struct tsr_pool_op
     return TSR_OK;
 }
 
+/*
+ * The first time that hwloc reads a binding it counts the kernel's CPUs, in a loop that has no end where an allocation
+ * fails. On x86 it has done so while it loaded; elsewhere it does here, with memory made sure of. It keeps the count.
+ */
+static void count_cpus(hwloc_topology_t topology)
+{
+    hwloc_bitmap_t bound = hwloc_bitmap_alloc();
+
+    if (bound != NULL && hwloc_topology_is_thissystem(topology))
+        hwloc_get_cpubind(topology, bound, HWLOC_CPUBIND_THREAD);
+    hwloc_bitmap_free(bound);
+}
+
 static tsr_status load_topology(hwloc_topology_t *topology, const struct tsr_pool_options *options,
                                 struct tsr_error *error)
 {
@@ -92,6 +105,8 @@ static tsr_status load_topology(hwloc_topology_t *topology, const struct tsr_poo
                                   ? ask_hwloc(topology, options, error)
                                   : tsr_fail(error, TSR_MEMORY, "no memory to read the topology");
 
+    if (status == TSR_OK)
+        count_cpus(*topology);
     free(lid);
     return status;
 }

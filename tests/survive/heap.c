@@ -356,11 +356,13 @@ int pthread_join(pthread_t thread, void **result)
 /*
  * hwloc asserts that its allocations succeed (tessera reserves memory before it calls it: topo.c),
  * and the plugins that it loads keep blocks for ever. So what happens inside its three calls that
- * allocate much is neither made to fail nor counted. The topology is an opaque pointer.
+ * allocate much, and in the first one that reads a binding, is neither made to fail nor counted. The
+ * topology is an opaque pointer.
  */
 int hwloc_topology_init(void **topology);
 int hwloc_topology_load(void *topology);
 void hwloc_topology_destroy(void *topology);
+int hwloc_get_cpubind(void *topology, void *set, int flags);
 
 static void *real(const char *name)
 {
@@ -399,6 +401,20 @@ void hwloc_topology_destroy(void *topology)
     *(void **)&destroy = real("hwloc_topology_destroy");
     destroy(topology);
     foreign--;
+}
+
+int hwloc_get_cpubind(void *topology, void *set, int flags)
+{
+    static int counted_cpus;
+    int (*get)(void *, void *, int);
+    int code;
+
+    foreign += !counted_cpus;
+    *(void **)&get = real("hwloc_get_cpubind");
+    code = get(topology, set, flags);
+    foreign -= !counted_cpus;
+    counted_cpus = 1;
+    return code;
 }
 
 /* ---- jansson ---- */
