@@ -4,6 +4,7 @@
 #ifndef TSR_TESTS_CONDITIONS_H
 #define TSR_TESTS_CONDITIONS_H
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A sanitizer's memory and time are not the program's own. */
@@ -19,10 +20,33 @@ enum { SANITIZED = 0 };
 enum { SANITIZED = 0 };
 #endif
 
-/* Whether two times of one run may be compared: no sanitizer slows one of them only, nor does an emulator (QEMU_CPU). */
-static inline int times_compare(void)
+/* Whether an emulator runs this program: QEMU_CPU names the processor that it stands for. */
+static inline int emulated(void)
 {
-    return !SANITIZED && getenv("QEMU_CPU") == NULL;
+    return getenv("QEMU_CPU") != NULL;
+}
+
+/* Whose time and memory count in this process besides the program's; NULL: nobody's, and both may be judged. */
+static inline const char *company(void)
+{
+    return SANITIZED ? "the sanitizer" : emulated() ? "the emulator" : NULL;
+}
+
+/* Whether times and memory may be judged; else says what is skipped, and why. */
+static inline int judged(const char *what)
+{
+    if (company() != NULL)
+        printf("skipped: %s (%s takes time and memory, too)\n", what, company());
+    return company() == NULL;
+}
+
+/* How often to do what is done `often` to meet rare moments or rare data: under an emulator fewer times, and it says so. */
+static inline unsigned repeats(const char *what, unsigned often, unsigned emulator)
+{
+    if (!emulated())
+        return often;
+    printf("under an emulator: %u of %u %s\n", emulator, often, what);
+    return emulator;
 }
 
 #endif

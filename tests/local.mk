@@ -69,13 +69,13 @@ tests_test_context_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/test_steady
 TESTS += tests/test_steady
-tests_test_steady_SOURCES = tests/test_steady.c tests/models.h tests/models.c tests/npy.h tests/npy.c
+tests_test_steady_SOURCES = tests/test_steady.c tests/conditions.h tests/models.h tests/models.c tests/npy.h tests/npy.c
 tests_test_steady_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_test_steady_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/test_maps
 TESTS += tests/test_maps
-tests_test_maps_SOURCES = tests/test_maps.c
+tests_test_maps_SOURCES = tests/test_maps.c tests/conditions.h
 tests_test_maps_CFLAGS = $(TEST_CFLAGS)
 tests_test_maps_LDADD = $(TEST_LIBS)
 
@@ -117,7 +117,7 @@ EXTRA_DIST += tests/test_program.sh tests/test_bench.sh
 # Many contexts on one model; a plain program, for ThreadSanitizer (configure --enable-sanitize=thread).
 check_PROGRAMS += tests/threads
 TESTS += tests/threads
-tests_threads_SOURCES = tests/threads.c
+tests_threads_SOURCES = tests/threads.c tests/conditions.h
 tests_threads_CFLAGS = $(AM_CFLAGS)
 tests_threads_LDADD = libtsr_all.la -lm
 
@@ -129,7 +129,7 @@ check-threads: tests/threads
 # The program on a pseudo-terminal.
 check_PROGRAMS += tests/test_terminal
 TESTS += tests/test_terminal
-tests_test_terminal_SOURCES = tests/test_terminal.c
+tests_test_terminal_SOURCES = tests/test_terminal.c tests/conditions.h
 tests_test_terminal_CFLAGS = $(AM_CFLAGS)
 
 # The shipped model's results, as hashes. After a change of contract, on purpose: make update-golden.
@@ -163,15 +163,6 @@ eval: tests/eval tessera
 	done
 	tests/eval $(srcdir)/model/mini/eval/set.tsv $(srcdir)/model/mini/eval/pictures.png \
 	    eval/mini-janus-f32.gguf eval/mini-janus-f16.gguf eval/mini-janus-q8_0.gguf eval/mini-janus-q4_0.gguf
-
-# Under an emulator, by default: what depends on the CPU. Left out are tests of files, hostile input, dying processes and
-# long repetitions, which take an emulator longer than CI has, and test_plan, because the emulator's own memory counts.
-EMULATED_TESTS = tests/test_kernels tests/test_extremes tests/test_par tests/test_devices tests/test_quant tests/test_text \
-	tests/test_picture tests/test_model tests/test_context tests/test_convert tests/test_oracle tests/test_program.sh \
-	tests/test_bench.sh tests/test_golden.sh tests/count_instructions.sh
-.PHONY: check-emulated
-check-emulated:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(EMULATED_TESTS)'
 
 include tests/fuzz/local.mk
 include tests/survive/local.mk

@@ -5,7 +5,8 @@
  * functions.
  *
  * TSR_CLASS=real adds the shapes of real layers (with fewer rows of large pictures).
- * TSR_OP=<operator> runs that operator alone.
+ * TSR_OP=<operator> runs that operator alone, TSR_TIERS="<tier> ..." the implementations of these tiers and of the fast
+ * ones that build on them.
  */
 #include "kernels/harness.h"
 #include "planted/planted.h"
@@ -31,6 +32,18 @@ static int op_wanted(size_t op)
 static void free_indices(struct criterion_test_params *params)
 {
     cr_free(params->params);
+}
+
+/* Whether TSR_TIERS, if set, has the tier's name, or that of the exact one below it, among its words. */
+static int tier_wanted(size_t tier)
+{
+    const char *wanted = getenv("TSR_TIERS"), *name = tsr_tier_names[tsr_tier_bases[tier]];
+    const size_t length = strlen(name);
+
+    for (const char *at = wanted; at && (at = strstr(at, name)); at += length)
+        if ((at == wanted || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return 1;
+    return !wanted;
 }
 
 /* Parameters are indices: each runs in a new process, where addresses differ. */
@@ -60,6 +73,8 @@ ParameterizedTest(size_t *index, kernels, results, .timeout = 600)
 
     if (!op_wanted(impl->op))
         cr_skip_test("%s: not asked for", op);
+    if (!tier_wanted(impl->tier))
+        cr_skip_test("%s: tier %s is not asked for", op, tier);
     if (!((tsr_cpu_tiers() | tsr_cpu_fast_tiers()) >> impl->tier & 1))
         cr_skip_test("%s: this CPU lacks the tier %s (%s)", op, tier, tsr_tier_texts[impl->tier]);
     if (impl->bound > 0)

@@ -619,7 +619,8 @@ Test(text, large_vocabulary_is_made_fast)
     double build = seconds_to_build(&l, LARGE - LETTERS), sort = seconds_to_sort(&l);
     printf("100,000 tokens with merges: %.1f ms, sorting their names: %.1f ms\n", 1e3 * build,
            1e3 * sort);
-    cr_expect(build < 2 * sort || !times_compare(), "%.1f ms to build, %.1f ms to sort", 1e3 * build, 1e3 * sort);
+    if (judged("the time for a large vocabulary"))
+        cr_expect_lt(build, 2 * sort, "%.1f ms to build, %.1f ms to sort", 1e3 * build, 1e3 * sort);
     large_free(&l);
 }
 
@@ -631,7 +632,8 @@ Test(text, colliding_names)
         cr_assert_eq(tsr_name_hash(same.text[i], NAME), tsr_name_hash(same.text[0], NAME));
     double usual = seconds_to_build(&plain, 0), worst = seconds_to_build(&same, 0);
     printf("20,000 names: %.1f ms, of one hash: %.1f ms\n", 1e3 * usual, 1e3 * worst);
-    cr_expect(worst < 15 * usual || !times_compare(), "%.1f ms, usually %.1f ms", 1e3 * worst, 1e3 * usual);
+    if (judged("the time for names of one hash"))
+        cr_expect_lt(worst, 15 * usual, "%.1f ms, usually %.1f ms", 1e3 * worst, 1e3 * usual);
     large_free(&plain);
     large_free(&same);
 }

@@ -9,6 +9,7 @@
  *
  *     tests/threads [MODEL.gguf [contexts [prompts]]]      the shipped model, 8 and 50
  */
+#include "conditions.h"
 #include "model.h"
 
 #include <pthread.h>
@@ -169,7 +170,7 @@ static unsigned round_of(const char *name, const tsr_model *model, unsigned cont
 int main(int argc, char **argv)
 {
     const unsigned contexts = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 8;
-    const unsigned count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 50;
+    const unsigned count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : repeats("prompts", 50, 3);
     uint64_t *expected[CONTEXTS_MAX];
     struct tsr_error error = {.message = ""};
     unsigned wrong = 0;

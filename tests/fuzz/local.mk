@@ -7,7 +7,7 @@ FUZZ_LIBS = libtsr_quant.la libtsr_kernels.la $(JANSSON_LIBS) $(ZLIB_LIBS) -lm
 FUZZ_TEXT_LIBS = libtsr_text.la $(FUZZ_LIBS) $(PCRE2_LIBS)
 FUZZ_PICTURE_LIBS = libtsr_picture.la $(FUZZ_LIBS) $(PNG_LIBS) $(JPEG_LIBS)
 FUZZ_MODEL_LIBS = libtsr_all.la $(JANSSON_LIBS) $(ZLIB_LIBS) -lm
-REPLAY_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c
+REPLAY_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/conditions.h
 
 REPLAY = tests/fuzz/replay_gguf tests/fuzz/replay_safetensors tests/fuzz/replay_tokenizer tests/fuzz/replay_text \
 	tests/fuzz/replay_picture tests/fuzz/replay_config tests/fuzz/replay_model

@@ -6,6 +6,7 @@
  * Usage: replay_TARGET [--corpus-only] [FOLDER|FILE ...]; without names
  * $TSR_SRCDIR/tests/fuzz/corpus/TARGET. --corpus-only: neither cuts nor mutations.
  */
+#include "../conditions.h"
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -134,7 +135,7 @@ int main(int count, char **arguments)
     }
     files = all(paths, count, one);
     if (!plain && files > 0) {
-        mutations = 1 + MUTATIONS / (size_t)files;
+        mutations = 1 + repeats("mutations", MUTATIONS, MUTATIONS / 6) / (size_t)files;
         cuts = 1 + CUTS / (size_t)files;
     }
     files = all(paths, count, replay);

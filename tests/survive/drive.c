@@ -205,16 +205,11 @@ const char *shim_path(const char *name)
     return path;
 }
 
-const char *sanitized(void)
-{
-    return SANITIZED ? "AddressSanitizer" : NULL;
-}
-
 const char *shims_fail(void)
 {
     static char path[4096];
 
-    if (sanitized() != NULL)
+    if (SANITIZED)
         return "AddressSanitizer must be loaded before any other library";
     snprintf(path, sizeof path, "%s", shim_path("io_shim"));
     return file_exists(path) ? NULL : "this build has no shared libraries";
@@ -359,7 +354,7 @@ int full_run(void)
 
 unsigned cases(unsigned sample, unsigned full)
 {
-    return full_run() ? full : sample;
+    return full_run() ? full : repeats("cases of a sample", sample, (sample + 1) / 2);
 }
 
 uint32_t random_below(uint32_t limit)

@@ -57,8 +57,6 @@ const char *program_path(void);
 const char *shim_path(const char *name);
 /* Why LD_PRELOAD cannot be used here (sanitizers come first, another architecture), or NULL. */
 const char *shims_fail(void);
-/* Why timings and process limits mean nothing here, or NULL. */
-const char *sanitized(void);
 
 /* ---- files -------------------------------------------------------------------------------------
  */
