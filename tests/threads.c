@@ -170,7 +170,7 @@ static unsigned round_of(const char *name, const tsr_model *model, unsigned cont
 int main(int argc, char **argv)
 {
     const unsigned contexts = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 8;
-    const unsigned count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : repeats("prompts", 50, 3);
+    const unsigned count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : repeats("prompts", 50, 2);
     uint64_t *expected[CONTEXTS_MAX];
     struct tsr_error error = {.message = ""};
     unsigned wrong = 0;

@@ -136,7 +136,7 @@ int main(int count, char **arguments)
     files = all(paths, count, one);
     if (!plain && files > 0) {
         mutations = 1 + repeats("mutations", MUTATIONS, MUTATIONS / 6) / (size_t)files;
-        cuts = 1 + CUTS / (size_t)files;
+        cuts = 1 + repeats("cuts", CUTS, CUTS / 6) / (size_t)files;
     }
     files = all(paths, count, replay);
     printf("%d files replayed, with %zu mutations each\n", files, mutations);

@@ -220,7 +220,7 @@ static void kill_at_every_call(void)
     }
     for (int i = 0; i < 2; i++) {
         const struct job *const job = &jobs()[i];
-        const unsigned calls = trace(job, log, sizeof log), step = full_run() ? 1 : calls / 12 + 1;
+        const unsigned calls = trace(job, log, sizeof log), step = full_run() ? 1 : calls / cases(12, calls) + 1;
 
         for (unsigned n = 0; n < 2 * calls; n++) {
             const unsigned at = n / 2 + 1;
@@ -302,7 +302,7 @@ static void fail_every_call(void)
     }
     for (int i = 0; i < 2; i++) {
         const struct job *const job = &jobs()[i];
-        const unsigned calls = trace(job, log, sizeof log), step = full_run() ? 1 : calls / 10 + 1;
+        const unsigned calls = trace(job, log, sizeof log), step = full_run() ? 1 : calls / cases(10, calls) + 1;
 
         for (unsigned at = 1; at <= calls; at++) {
             for (unsigned e = 0; e < (full_run() ? 8 : 2); e++) {
@@ -410,7 +410,7 @@ static void reads(void)
             read_log(log, sizeof log);
             calls = count_lines(log);
             CHECK(calls > 5, "only %u reads", calls);
-            step = full_run() ? 1 : calls / 10 + 1;
+            step = full_run() ? 1 : calls / cases(10, calls) + 1;
         }
     }
     figure("%u runs: short and interrupted reads change nothing, EIO ends in exit 3", runs);
