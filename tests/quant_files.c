@@ -160,6 +160,16 @@ static const char *text_token(struct bytes *to, const char *at)
     }
 }
 
+static void add_repeated(struct bytes *to, const char *script, uint64_t times)
+{
+    struct bytes once = {0};
+
+    assemble(&once, script);
+    for (; times > 0; times--)
+        bytes_add(to, once.data, once.used);
+    bytes_free(&once);
+}
+
 static const char *number_token(struct bytes *to, const char *at)
 {
     const char kind = *at;
@@ -171,8 +181,7 @@ static const char *number_token(struct bytes *to, const char *at)
     switch (kind) {
     case '*':
         inner = braces(&at);
-        for (; value > 0; value--)
-            assemble(to, inner);
+        add_repeated(to, inner, value);
         free(inner);
         break;
     case 'z':

@@ -20,7 +20,7 @@ void bytes_free(struct bytes *bytes);
  *   'text'   its bytes       "text"   u64 length and bytes; \xHH, \\, \', \" in both
  *   b7 d7 q7 a number of 1, 4, 8 bytes, little-endian: decimal, negative, 0x..., or 2^N, 2^N-1
  *   z9       9 zero bytes    a64      zeros up to a multiple of 64 of all bytes so far
- *   *9{...}  the script in braces 9 times, not nested
+ *   *9{...}  the script in braces 9 times, not nested, nothing aligned in it
  *   t...\1   the bytes up to \1, as they are;  j...\1  u64 length and bytes: a safetensors header
  *   xFFD8    bytes in hexadecimal
  *   D7       a number of 4 bytes, big-endian
