@@ -520,7 +520,7 @@ static void profiled_call(double *clock_twice, double *addition)
  */
 Test(context, a_profile_adds_up)
 {
-    enum { TRIES = 10 };
+    const unsigned tries = repeats("tries", 10, 1);
     const char *source = getenv("TSR_SRCDIR");
     struct tsr_profile profile;
     struct tsr_settings settings = settings_greedy;
@@ -534,7 +534,7 @@ Test(context, a_profile_adds_up)
     settings.profile = &profile;
     settings.wants = TSR_PICTURE;
     tsr_context *context = context_new(model, NULL, &settings);
-    for (int i = 0; i < TRIES && (between > 0.03 || reading > 0.01 || all > 0.02); i++) {
+    for (unsigned i = 0; i < tries && (between > 0.03 || reading > 0.01 || all > 0.02); i++) {
         double wall, sum = 0, clock_twice, addition;
         uint64_t calls = 0;
         int32_t codes[16];

@@ -103,6 +103,8 @@ ParameterizedTest(size_t *index, kernels, planted_bugs, .timeout = 600)
 
     if (!op_wanted(plant->op))
         cr_skip_test("%s: not asked for", tsr_op_names[plant->op]);
+    if (!tier_wanted(TSR_TIER_ref)) /* they are C as ref is */
+        cr_skip_test("%s: tier ref is not asked for", tsr_op_names[plant->op]);
     harness_check(&verdict, plant->op, plant->run, 0, 0, 1);
     if (plant->bug)
         cr_assert_gt(verdict.failures, 0, "%s: not caught: %s", tsr_op_names[plant->op],

@@ -164,9 +164,9 @@ Test(maps, bands_are_the_same, .timeout = 300)
     static const struct {
         uint32_t format, maps_format;
         size_t in, out; /* shares of the channels */
-    } blocks[] = {{TSR_T8, TSR_F32, 1, 1},  {TSR_F32, TSR_F32, 1, 2}, {TSR_F32, TSR_F16, 2, 1},
+    } blocks[] = {{TSR_T8, TSR_F32, 1, 1},  {TSR_F32, TSR_F16, 2, 1}, {TSR_F32, TSR_F32, 1, 2},
                   {TSR_F32, TSR_F32, 1, 1}, {TSR_T8, TSR_F32, 2, 1},  {TSR_T8, TSR_F16, 1, 1}};
-    const unsigned tried = repeats("residual blocks", sizeof blocks / sizeof *blocks, 3);
+    const unsigned tried = repeats("residual blocks", sizeof blocks / sizeof *blocks, 2);
 
     if (emulated()) {
         printf("under an emulator: maps of 120 x 280 x 64 in place of 150 x 160 x 128\n");

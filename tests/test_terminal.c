@@ -459,8 +459,10 @@ int main(void)
     snprintf(shim, sizeof shim, "%s/tests/survive/.libs/io_shim.so", built);
     setenv("TERM", "xterm", 1);
     unsetenv("NO_COLOR");
-    if (emulated())
-        pictures = "8"; /* take longer there than 64 elsewhere */
+    if (emulated()) { /* where they take longer than 64 elsewhere */
+        pictures = "8";
+        printf("under an emulator: long jobs of 8 pictures in place of 64\n");
+    }
     bars();
     bar_text();
     slow_load();

@@ -80,6 +80,8 @@ static void set_up(void)
     snprintf(model_copy, sizeof model_copy, "%s", in_work("model.gguf"));
     snprintf(script, sizeof script, "%s", in_work("script"));
     mkdir(folder, 0700);
+    if (emulated())
+        figure("under an emulator: jobs on the tiny model in place of the shipped one, 4 turns of a chat in place of 8");
     file_copy(original(), model_copy);
     file = fopen(script, "w");
     for (int i = 0; i < (emulated() ? 4 : 8); i++) /* at most 100 of 1,024 positions each; of 512 */
