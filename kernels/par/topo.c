@@ -85,8 +85,9 @@ static tsr_status ask_hwloc(hwloc_topology_t *topology, const struct tsr_pool_op
 }
 
 /*
- * The first time that hwloc reads a binding it counts the kernel's CPUs, in a loop that has no end where an allocation
- * fails. On x86 it has done so while it loaded; elsewhere it does here, with memory made sure of. It keeps the count.
+ * The first time that hwloc reads a binding it counts the kernel's CPUs, in a way that does not bear an allocation that
+ * fails: under emulation that was a crash. On x86 it has counted while it loaded; elsewhere it does here, with memory
+ * made sure of. It keeps the count.
  */
 static void count_cpus(hwloc_topology_t topology)
 {
