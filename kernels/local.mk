@@ -21,7 +21,7 @@ VEC_SOURCES = kernels/vec/reduce.inc kernels/vec/norm.inc kernels/vec/map.inc ke
 # Bodies of the operators on t8 and t4, written once over the micro-kernel of each tier (tile_<tier>.h).
 TILE_SOURCES = kernels/vec/quantize_rows.inc kernels/vec/quantize_blocks.inc \
 	kernels/vec/quantize_part.inc kernels/vec/matmul_q.inc kernels/vec/conv2d_t8.inc \
-	kernels/vec/tile_block.inc kernels/vec/tile_rows.h kernels/vec/tile_unroll.h
+	kernels/vec/tile_block.inc kernels/vec/tile_rows.h kernels/vec/tile_starts.h kernels/vec/tile_unroll.h
 
 if X86
 libtsr_ref_la_CFLAGS += -mfma

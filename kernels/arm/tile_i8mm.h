@@ -17,6 +17,7 @@
 #define TSR_TILE_I8MM_H
 
 #include "arm/tile_q.h"
+#include "vec/tile_starts.h"
 
 enum { TILE_ROWS = 6 };
 #define TILE_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
@@ -34,14 +35,20 @@ TILE_INLINE int tile_squares(int R)
     return R == 4 || R == 6;
 }
 
-/* The three that tile_rows.h says for other tiers. */
-TILE_INLINE tile_int tile_start(const int32_t *const *sums, size_t group, int bits, int r, int R)
+TILE_INLINE int tile_zero_point(int bits)
 {
-    const int32_t zero = 1 << (bits - 1), even = -sums[r - r % 2][group] * zero;
+    return 1 << (bits - 1);
+}
 
+/* The three that tile_rows.h says for other tiers. */
+TILE_INLINE tile_int tile_start(const int32_t *start, int bits, int r, int R)
+{
+    const int32_t *pair = start + r / 2 * 2 * START_GROUPS;
+
+    (void)bits;
     if (!tile_squares(R))
-        return vdupq_n_s32(-sums[r][group] * zero);
-    return vzip1q_s32(vdupq_n_s32(even), vdupq_n_s32(-sums[r - r % 2 + 1][group] * zero));
+        return vdupq_n_s32(start[r * START_GROUPS]);
+    return vzip1q_s32(vdupq_n_s32(pair[0]), vdupq_n_s32(pair[START_GROUPS]));
 }
 
 TILE_INLINE tile_float tile_spread(tile_float scales, int r, int R)

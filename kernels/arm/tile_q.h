@@ -11,7 +11,7 @@
 #include "kernels.h"
 #include "vec/tile_unroll.h"
 
-enum { TILE_WIDTH = 4, TILE_PANELS = 1, GROUP_QUADS = TSR_GROUP / 4 };
+enum { TILE_WIDTH = 4, TILE_PANELS = 1, TILE_WHOLE = 0, GROUP_QUADS = TSR_GROUP / 4 };
 
 typedef int32x4_t tile_int;
 typedef float32x4_t tile_float;
@@ -52,15 +52,11 @@ TILE_INLINE tile_float tile_load_half(const void *x)
 }
 
 /* With many rows the sums wait in memory: gcc would rather keep them than what a group adds to. */
-TILE_INLINE void tile_park(tile_float *sum, int R)
+TILE_INLINE void tile_park(tile_float *sum, int R, int P)
 {
+    (void)P; /* one panel */
     if (R > 2)
         __asm__ volatile("" : "+m"(*sum));
-}
-TILE_INLINE int tile_whole(int bits)
-{
-    (void)bits;
-    return 0;
 }
 
 /*

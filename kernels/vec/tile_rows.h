@@ -7,13 +7,14 @@
 #ifndef TSR_TILE_ROWS_H
 #define TSR_TILE_ROWS_H
 
-#include "vec/tile_unroll.h"
+#include "vec/tile_starts.h"
 
-/* What the dots of row r of R start from: -zero point * its sum of codes in group `group`. */
-TILE_INLINE tile_int tile_start(const int32_t *const *sums, size_t group, int bits, int r, int R)
+/* What the dots of row r of R start from, of a row of tile_starts() and a tier with a zero point.
+ */
+TILE_INLINE tile_int tile_start(const int32_t *start, int bits, int r, int R)
 {
     (void)R;
-    return tile_set_int(-sums[r][group] * tile_zero_point(bits));
+    return tile_set_int(tile_zero_point(bits) == 0 ? 0 : start[r * START_GROUPS]);
 }
 
 /* The weights' scales of a column, as the vector of row r needs them. */

@@ -12,7 +12,10 @@
  * panels has 8 dots, 8 partial sums, 8 sums, 2 lines, codes and the nibble mask in 28 of 32. Per
  * 128 k it is 256 dots, 32 conversions, 40 fma, 144 broadcasts, 64 loads of lines (t4: and 96
  * operations for the nibbles). Measured with weights and codes in L2, k = 2,048, one thread: 83.5 % (t8) and
- * 84.6 % (t4) of the int8 peak; 6 rows x 2 panels with its sums in L1: 81.8 % and 79.8 %.
+ * 84.6 % (t4) of the int8 peak; 6 rows x 2 panels with its sums in L1: 81.8 % and 79.8 %. Rows that are one
+ * tile run against one panel, up to 8 of them, whose codes are broadcast as the dots read them.
+ *
+ * TILE_PAIR_ROWS: the most rows against two panels, 6 in the tier avx512x2 (matmul_t8_avx512x2.c says why).
  */
 #ifndef TSR_TILE_AVX512_H
 #define TSR_TILE_AVX512_H
@@ -24,9 +27,20 @@
 #include "vec/tile_unroll.h"
 
 /* The largest tile; all tiles. */
-enum { TILE_WIDTH = 16, TILE_ROWS = 4, TILE_PANELS = 2 };
-#define TILE_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2)
+#ifndef TILE_PAIR_ROWS
+#define TILE_PAIR_ROWS 4
+#endif
+enum { TILE_WIDTH = 16, TILE_ROWS = 8, TILE_PANELS = 2, TILE_WHOLE = 1 };
+#if TILE_PAIR_ROWS == 6
+#define TILE_TALL(X) X(5, 2) X(6, 2)
+#else
+#define TILE_TALL(X)
+#endif
+#define TILE_SHAPES(X)                                                                             \
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)                                \
+    X(1, 2) X(2, 2) X(3, 2) X(4, 2) TILE_TALL(X)
 
+typedef int32_t tile_codes __attribute__((may_alias, aligned(1)));
 typedef __m512i tile_int;
 typedef __m512 tile_float;
 
@@ -70,14 +84,11 @@ TILE_INLINE int tile_span(int R, int P)
     (void)R;
     return P * (TSR_PANEL / TILE_WIDTH);
 }
-TILE_INLINE void tile_park(tile_float *sum, int R)
+/* Six rows of two panels have no room for their sums. */
+TILE_INLINE void tile_park(tile_float *sum, int R, int P)
 {
-    (void)sum, (void)R;
-}
-/* t8: 1.7 % less time than a loop of groups (m = 96, one thread); t4: the same. */
-TILE_INLINE int tile_whole(int bits)
-{
-    return bits == 8;
+    if (R > 4 && P == 2)
+        __asm__ volatile("" : "+m"(*sum));
 }
 TILE_INLINE int tile_zero_point(int bits)
 {
@@ -92,11 +103,15 @@ TILE_INLINE void tile_quad(tile_int dot[TILE_ROWS][TILE_PANELS], const __m512i l
 {
     TILE_UNROLL
     for (int r = 0; r < R; r++) {
-        int32_t quad;
-        memcpy(&quad, x[r] + at, 4);
-        const __m512i codes = _mm512_set1_epi32(quad);
+        const tile_codes *quad = (const tile_codes *)(x[r] + at);
+        const __m512i codes = _mm512_set1_epi32(P == 1 ? 0 : *quad);
+        if (P == 1) /* the dot itself broadcasts; compilers take a register */
+            __asm__ volatile("vpdpbusd %2%{1to16%}, %1, %0"
+                             : "+v"(dot[r][0])
+                             : "v"(line[0]), "m"(*quad)
+                             : "memory");
         TILE_UNROLL
-        for (int p = 0; p < P; p++)
+        for (int p = 0; p < P && P > 1; p++)
             dot[r][p] = tile_hold(_mm512_dpbusd_epi32(dot[r][p], line[p], codes));
     }
 }

@@ -7,7 +7,7 @@
 #include "kernels.h"
 #include "vec/tile_unroll.h"
 
-enum { TILE_WIDTH = 8 };
+enum { TILE_WIDTH = 8, TILE_WHOLE = 0 };
 
 typedef __m256i tile_int;
 typedef __m256 tile_float;
@@ -53,14 +53,9 @@ TILE_INLINE int tile_span(int R, int P)
     (void)R;
     return P * (TSR_PANEL / TILE_WIDTH);
 }
-TILE_INLINE void tile_park(tile_float *sum, int R)
+TILE_INLINE void tile_park(tile_float *sum, int R, int P)
 {
-    (void)sum, (void)R;
-}
-TILE_INLINE int tile_whole(int bits)
-{
-    (void)bits;
-    return 0;
+    (void)sum, (void)R, (void)P;
 }
 TILE_INLINE int tile_zero_point(int bits)
 {
