@@ -446,14 +446,14 @@ static tsr_status run_shape(const struct bench_settings *settings, struct limits
 /* Exact tiers stand before fast ones in the table. */
 static int last_exact(unsigned tier)
 {
-    return tsr_tier_bases[tier] == tier && tsr_tier_bases[tier + 1] != tier + 1;
+    return !(tsr_fast_tiers >> tier & 1) && tsr_fast_tiers >> (tier + 1) & 1;
 }
 
 /* --full has a row for every tier: says which ones this CPU cannot run. */
 static void print_missing(void)
 {
     for (unsigned tier = 0; tier < TSR_TIERS; tier++)
-        if (tsr_tier_bases[tier] == tier && !(tsr_cpu_tiers() >> tier & 1))
+        if (!(tsr_fast_tiers >> tier & 1) && !(tsr_cpu_tiers() >> tier & 1))
             printf("%s: this CPU lacks the tier (%s); skipped\n", tsr_tier_names[tier],
                    tsr_tier_texts[tier]);
 }

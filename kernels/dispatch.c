@@ -33,9 +33,16 @@ const char *const tsr_tier_texts[TSR_TIERS] = {
 
 const uint8_t tsr_tier_bases[TSR_TIERS] = {
 #define TIER(name, text) TSR_TIER_##name,
+#define TWIN_TIER(name, base, text) TSR_TIER_##base,
 #define FAST_TIER(name, base, text) TSR_TIER_##base,
 #include "kernels.def"
 };
+
+const uint32_t tsr_fast_tiers = 0
+#define TIER(name, text)
+#define FAST_TIER(name, base, text) | UINT32_C(1) << TSR_TIER_##name
+#include "kernels.def"
+    ;
 
 struct tsr_kernels tsr_kernels_select(uint32_t tiers)
 {
@@ -71,13 +78,24 @@ static size_t tier_by_name(const char *name, size_t length)
     return tier;
 }
 
+/* The tier and those built on it. */
+static uint32_t tiers_built_on(size_t tier)
+{
+    uint32_t tiers = UINT32_C(1) << tier;
+
+    for (size_t i = 0; i < TSR_TIERS; i++)
+        if (tsr_tier_bases[i] == tier)
+            tiers |= UINT32_C(1) << i;
+    return tiers;
+}
+
 /* The tiers up to one: those before it in the table, and fast ones built on them. */
 static uint32_t tiers_up_to(size_t tier)
 {
     uint32_t tiers = 0;
 
     for (size_t i = 0; i < TSR_TIERS; i++)
-        if (i <= tier || tsr_tier_bases[i] <= tier)
+        if (i <= tier || (tsr_fast_tiers >> i & 1 && tsr_tier_bases[i] <= tier))
             tiers |= UINT32_C(1) << i;
     return tiers;
 }
@@ -106,10 +124,10 @@ tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,
                             "the tier 'ref' cannot be removed: it is the last resort");
         if (!minus && !(able >> tier & 1))
             return tsr_fail(error, TSR_CPU, "this CPU%s lacks the tier '%s' (%s)",
-                            tsr_tier_bases[tier] != tier ? ", or a choice without fast math," : "",
+                            tsr_fast_tiers >> tier & 1 ? ", or a choice without fast math," : "",
                             tsr_tier_names[tier], tsr_tier_texts[tier]);
         if (minus)
-            removed |= UINT32_C(1) << tier;
+            removed |= tiers_built_on(tier);
         else
             wanted |= able & tiers_up_to(tier);
         text = name + length + (name[length] == ',');

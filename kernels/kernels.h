@@ -3,7 +3,7 @@
  *
  * An operator is a pure function: it allocates nothing, starts no threads, keeps no state and cannot
  * fail. Its arguments stand in a struct whose comment is the whole contract, down to the order of the
- * roundings, so every tier (ref, avx2, avxvnni, avx512, neon, neondot, i8mm) returns the same bits for
+ * roundings, so every tier (ref, avx2, avxvnni, avx512, avx512x2, neon, neondot, i8mm) returns the same bits for
  * any number of threads. A call computes the units [begin, end) of its work; tsr_<args>_units() says how
  * many there are, and disjoint ranges may run on different threads at the same time. par.h hands them
  * out to a pool of threads; without par.h call `k.rmsnorm(&args, 0, tsr_norm_units(&args))`.
@@ -601,8 +601,10 @@ TSR_API extern const size_t tsr_impl_count;
 TSR_API extern const char *const tsr_op_names[TSR_OPS];
 TSR_API extern const char *const tsr_tier_names[TSR_TIERS];
 TSR_API extern const char *const tsr_tier_texts[TSR_TIERS];
-/* The exact tier that a tier builds on: of an exact tier itself, so a tier is fast if its base differs. */
+/* The tier whose instructions a twin or a fast one uses; of any other itself. */
 TSR_API extern const uint8_t tsr_tier_bases[TSR_TIERS];
+/* The tiers of --math fast, as bits 1 << tier; the others are exact. */
+TSR_API extern const uint32_t tsr_fast_tiers;
 
 /*
  * The exact tiers this CPU and its operating system can run, as bits 1 << tier. 0: below the floor (x86-64 with
@@ -624,7 +626,7 @@ TSR_API size_t tsr_cpu_ahead(void);
 
 /*
  * Reads a choice of tiers: "avx2" (that tier, those below it, and the fast ones built on them),
- * "-avx512,-avxvnni" (all but these), "" or NULL (all that can run and are not slow). `able` is what the CPU
+ * "-avx512,-avxvnni" (all but these and those built on them), "" or NULL (all that can run and are not slow). `able` is what the CPU
  * has; fast tiers are in it if fast math is wanted. An unknown name, or "-ref": TSR_USAGE; asking for a tier
  * that the CPU lacks (or a fast one unwanted), or a CPU below the floor: TSR_CPU.
  */

@@ -65,6 +65,8 @@ libtsr_avx512_la_SOURCES += kernels/x86/rows_avx512fast.c
 libtsr_avx2_la_SOURCES += kernels/x86/kv_store_avx2.c kernels/x86/gather_avx2.c \
 	kernels/x86/resize_avx2.c
 libtsr_avx512_la_SOURCES += kernels/x86/kv_store_avx512.c
+libtsr_avx512_la_SOURCES += kernels/x86/matmul_t8_avx512x2.c kernels/x86/matmul_t4_avx512x2.c \
+	kernels/x86/conv2d_t8_avx512x2.c kernels/x86/attention_avx512x2.c
 libtsr_bf16_la_SOURCES = kernels/x86/products_bf16.c
 libtsr_bf16_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS) -mavx512bf16
 endif

@@ -140,26 +140,16 @@ Test(kernels, table)
     cr_assert_eq((void *)ref.add, (void *)tsr_add_ref);
 }
 
-/* The tiers of the table that are not exact; they stand after those that are. */
-static uint32_t fast_tiers(void)
-{
-    uint32_t tiers = 0;
-
-    for (unsigned i = 0; i < TSR_TIERS; i++)
-        tiers |= (uint32_t)(tsr_tier_bases[i] != i) << i;
-    return tiers;
-}
-
 #if defined(__x86_64__)
-enum { LAST_EXACT = TSR_TIER_avx512 };
+enum { LAST_EXACT = TSR_TIER_avx512x2 };
 #else
 enum { LAST_EXACT = TSR_TIER_i8mm };
 #endif
 
-/* Fast tiers are nobody's default, and go with the tier they build on. */
+/* Fast tiers stand after exact ones, are nobody's default, and go with the tier they build on. */
 Test(kernels, fast_tiers)
 {
-    const uint32_t every = (1u << TSR_TIERS) - 1, fast = fast_tiers();
+    const uint32_t every = (1u << TSR_TIERS) - 1, fast = tsr_fast_tiers;
     const uint32_t first = 1u << (TSR_TIER_ref + 1);
     uint32_t tiers = 0;
 
@@ -182,7 +172,7 @@ Test(kernels, fast_tiers)
 
 Test(kernels, tiers_parse)
 {
-    const uint32_t every = (1u << TSR_TIERS) - 1, all = every & ~fast_tiers();
+    const uint32_t every = (1u << TSR_TIERS) - 1, all = every & ~tsr_fast_tiers;
     const uint32_t first = 1u << (TSR_TIER_ref + 1);
     const uint32_t usual = all & ~tsr_cpu_slow_tiers(), last = 1u << LAST_EXACT;
     struct tsr_error error;
@@ -202,6 +192,13 @@ Test(kernels, tiers_parse)
     cr_assert_eq(tiers, usual & ~first & ~last);
     cr_assert_eq(tsr_tiers_parse(&tiers, text, all & ~last, &error), TSR_OK,
                  "removing what is not there");
+#if defined(__x86_64__)
+    const uint32_t twins = 1u << TSR_TIER_avx512 | 1u << TSR_TIER_avx512x2;
+    cr_assert_eq(tsr_tiers_parse(&tiers, "-avx512", all, &error), TSR_OK);
+    cr_assert_eq(tiers, usual & ~twins, "a twin has the same instructions");
+    cr_assert_eq(tsr_tiers_parse(&tiers, "avx512", all, &error), TSR_OK);
+    cr_assert_eq(tiers & twins, 1u << TSR_TIER_avx512);
+#endif
     tiers = 77;
     cr_assert_eq(tsr_tiers_parse(&tiers, "avx1024", all, &error), TSR_USAGE);
     cr_assert_eq(tsr_tiers_parse(&tiers, "-ref", all, &error), TSR_USAGE);

@@ -16,9 +16,11 @@
 #include <math.h>
 #include <sleef.h>
 #include <stdint.h>
+#include <string.h>
 
-#define TSR_VEC(op) tsr_##op##_avx512
 #define VF_INLINE static inline __attribute__((always_inline))
+#ifndef TSR_VEC
+#define TSR_VEC(op) tsr_##op##_avx512
 
 /*
  * The register tile of vec/chain.inc: 8 rows x 2 columns = 16 sums, 2 lines and a broadcast of 32
@@ -26,6 +28,7 @@
  * there is one row.
  */
 enum { VF_ROWS = 8, VF_COLS = 2, VF_WIDE = 8 };
+#endif
 
 typedef __m512 vf16;
 
@@ -74,6 +77,19 @@ static inline void vf_store_f16(uint16_t *p, vf16 v)
         v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q),
         _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_set1_epi32(0x7fc00000))));
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline vf16 vf_load_s8(const void *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+static inline vf16 vf_splat_f16(const void *p)
+{
+    int16_t half;
+
+    memcpy(&half, p, sizeof half);
+    return _mm512_cvtph_ps(_mm256_set1_epi16(half));
 }
 
 static inline vf16 vf_load_f16_n(const uint16_t *p, size_t n)
