@@ -15,6 +15,7 @@
 enum { VF_ROWS = 16, VF_COLS = 1, VF_WIDE = 8 };
 #include "x86/vec_avx512.h"
 
+#define ATT_EARLY(format) 1
 #define ATT_RUN void tsr_attention_avx512x2
 #define ATT_QUANTIZE tsr_quantize_rows_avx512
 #include "vec/chain.inc"
