@@ -12,7 +12,7 @@
 #include "kernels.h"
 #include "vec/tile_unroll.h"
 
-enum { START_GROUPS = 64 };
+enum { START_GROUPS = 16 };
 
 typedef int32_t tile_four __attribute__((vector_size(16)));
 
