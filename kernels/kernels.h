@@ -183,7 +183,7 @@ struct tsr_matmul_q {
     float *y;          /* [m, n] */
     size_t ldy;
     size_t m;
-    size_t ahead; /* a hint: one or two rows fetch their weights so many bytes early, 0: not at all */
+    size_t ahead; /* a hint: few rows fetch their weights so many bytes early, 0: not at all */
 };
 static inline size_t tsr_matmul_q_units(const struct tsr_matmul_q *a)
 {
