@@ -101,7 +101,8 @@ uint32_t tsr_cpu_fast_tiers(void)
 /*
  * avx512x2, where a core starts one 512-bit multiplication a cycle (Zen 4: attention of a prompt takes
  * 1.2 times as long with zmm). Two start Intel's cores from Golden Cove on, which are those with
- * AVX512-FP16 (1.5 to 1.6 times the speed), and, by their maker's word, AMD's from family 0x1a on.
+ * AVX512-FP16 (1.5 to 1.6 times the speed), and AMD's from family 0x1a (Zen 5) on, but for the mobile
+ * models 0x2_ and 0x6_, whose units are 256 bits wide. No Zen 5 was at hand: this is AMD's word.
  *
  * The avx512 tiers ask for VNNI, so the cores whose 512-bit units cost more clock than they give (the
  * first AVX-512 servers) never reach them. A model that loses goes here, with its measurement.
@@ -114,8 +115,11 @@ uint32_t tsr_cpu_slow_tiers(void)
     __builtin_cpu_init();
     if (__builtin_cpu_is("intel"))
         wide = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & LEAF7_EDX_FP16);
-    else if (__builtin_cpu_is("amd") && __get_cpuid(1, &a, &b, &c, &d))
-        wide = (a >> 8 & 0xf) + (a >> 20 & 0xff) >= 0x1a;
+    else if (__builtin_cpu_is("amd") && __get_cpuid(1, &a, &b, &c, &d)) {
+        const uint32_t family = (a >> 8 & 0xf) + (a >> 20 & 0xff), models = a >> 16 & 0xf;
+
+        wide = family > 0x1a || (family == 0x1a && models != 2 && models != 6);
+    }
     return wide ? 0 : tsr_cpu_tiers() & 1u << TSR_TIER_avx512x2;
 #else
     return 0;
