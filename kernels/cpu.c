@@ -18,6 +18,7 @@ enum {
     LEAF7_EBX = 1u << 5 | 1u << 8,                             /* AVX2 BMI2 */
     LEAF7_EBX_512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30, /* AVX512 F DQ CD BW */
     LEAF7_ECX_512 = 1u << 11,                                  /* AVX512 VNNI */
+    LEAF7_ECX_GFNI = 1u << 8,                                  /* GFNI */
     LEAF7_EDX_FP16 = 1u << 23,                                 /* AVX512 FP16 */
     LEAF71_EAX_VNNI = 1u << 4,                                 /* AVX-VNNI */
     LEAF71_EAX_BF16 = 1u << 5,                                 /* AVX512 BF16 */
@@ -49,8 +50,11 @@ uint32_t tsr_cpu_tiers(void)
     if (subleaf_max >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF71_EAX_VNNI))
         tiers |= 1u << TSR_TIER_avxvnni;
     if ((state & XCR0_ZMM) == XCR0_ZMM && (b7 & LEAF7_EBX_512) == LEAF7_EBX_512 &&
-        (b7 & LEAF7_EBX_VL) && (c7 & LEAF7_ECX_512))
-        tiers |= 1u << TSR_TIER_avx512 | 1u << TSR_TIER_avx512x2;
+        (b7 & LEAF7_EBX_VL) && (c7 & LEAF7_ECX_512)) {
+        tiers |= 1u << TSR_TIER_avx512;
+        if (c7 & LEAF7_ECX_GFNI)
+            tiers |= 1u << TSR_TIER_avx512x2;
+    }
     return tiers;
 }
 
@@ -102,7 +106,7 @@ uint32_t tsr_cpu_fast_tiers(void)
  * avx512x2, where a core starts one 512-bit multiplication a cycle (Zen 4: attention of a prompt takes
  * 1.2 times as long with zmm). Two start Intel's cores from Golden Cove on, which are those with
  * AVX512-FP16 (1.5 to 1.6 times the speed), and AMD's from family 0x1a (Zen 5) on, but for the mobile
- * models 0x2_ and 0x6_, whose units are 256 bits wide. No Zen 5 was at hand: this is AMD's word.
+ * models 0x2_ and 0x6_, whose units are 256 bits wide (recalled: no Zen 5 was at hand).
  *
  * The avx512 tiers ask for VNNI, so the cores whose 512-bit units cost more clock than they give (the
  * first AVX-512 servers) never reach them. A model that loses goes here, with its measurement.

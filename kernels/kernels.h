@@ -601,7 +601,7 @@ TSR_API extern const size_t tsr_impl_count;
 TSR_API extern const char *const tsr_op_names[TSR_OPS];
 TSR_API extern const char *const tsr_tier_names[TSR_TIERS];
 TSR_API extern const char *const tsr_tier_texts[TSR_TIERS];
-/* The tier whose instructions a twin or a fast one uses; of any other itself. */
+/* The tier that a twin or a fast one builds on; of any other itself. */
 TSR_API extern const uint8_t tsr_tier_bases[TSR_TIERS];
 /* The tiers of --math fast, as bits 1 << tier; the others are exact. */
 TSR_API extern const uint32_t tsr_fast_tiers;

@@ -116,12 +116,25 @@ TILE_INLINE void tile_quad(tile_int dot[TILE_ROWS][TILE_PANELS], const __m512i l
     }
 }
 
+/* The codes of a t4 line's quad 0 or 1. */
+TILE_INLINE __m512i tile_nibbles(__m512i line, int quad)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+
+    if (quad == 0)
+        return _mm512_and_si512(line, low);
+#ifdef __GFNI__
+    return _mm512_gf2p8affine_epi64_epi8(line, _mm512_set1_epi64(0x1020408000000000), 0);
+#else
+    return _mm512_and_si512(_mm512_srli_epi16(line, 4), low);
+#endif
+}
+
 /* dot[r][p] += the dots of one group, whose first line is at panel[p] + line_at. */
 TILE_INLINE void tile_group(tile_int dot[TILE_ROWS][TILE_PANELS], const uint8_t *const *panel,
                             size_t line_at, const int8_t *const *x, size_t at, int bits, int R,
                             int P)
 {
-    const __m512i nibble = _mm512_set1_epi8(15);
     TILE_UNROLL
     for (int q = 0; q < TSR_GROUP / 4; q++) {
         __m512i line[TILE_PANELS];
@@ -129,7 +142,7 @@ TILE_INLINE void tile_group(tile_int dot[TILE_ROWS][TILE_PANELS], const uint8_t 
         for (int p = 0; p < P; p++) {
             line[p] = _mm512_load_si512(panel[p] + line_at + q * bits / 8 * TSR_LINE_BYTES);
             if (bits == 4)
-                line[p] = _mm512_and_si512(q % 2 ? _mm512_srli_epi16(line[p], 4) : line[p], nibble);
+                line[p] = tile_nibbles(line[p], q % 2);
         }
         tile_quad(dot, line, x, at + (size_t)(4 * q), R, P);
     }
