@@ -3,8 +3,8 @@
  *
  * An operator is a pure function: it allocates nothing, starts no threads, keeps no state and cannot
  * fail. Its arguments stand in a struct whose comment is the whole contract, down to the order of the
- * roundings, so every tier (ref, avx2, avxvnni, avx512, avx512x2, neon, neondot, i8mm) returns the same bits for
- * any number of threads. A call computes the units [begin, end) of its work; tsr_<args>_units() says how
+ * roundings, so every tier (ref, avx2, avxvnni, avx512, avx512x2, neon, neondot, i8mm) returns the same
+ * bits for any number of threads. A call computes the units [begin, end) of its work; tsr_<args>_units() says how
  * many there are, and disjoint ranges may run on different threads at the same time. par.h hands them
  * out to a pool of threads; without par.h call `k.rmsnorm(&args, 0, tsr_norm_units(&args))`.
  *
@@ -626,8 +626,8 @@ TSR_API size_t tsr_cpu_ahead(void);
 
 /*
  * Reads a choice of tiers: "avx2" (that tier, those below it, and the fast ones built on them),
- * "-avx512,-avxvnni" (all but these and those built on them), "" or NULL (all that can run and are not slow). `able` is what the CPU
- * has; fast tiers are in it if fast math is wanted. An unknown name, or "-ref": TSR_USAGE; asking for a tier
+ * "-avx512,-avxvnni" (all but these and those built on them), "" or NULL (all that can run and are not
+ * slow). `able` is what the CPU has; fast tiers are in it if fast math is wanted. An unknown name, or "-ref": TSR_USAGE; asking for a tier
  * that the CPU lacks (or a fast one unwanted), or a CPU below the floor: TSR_CPU.
  */
 TSR_API tsr_status tsr_tiers_parse(uint32_t *tiers, const char *text, uint32_t able,

@@ -195,7 +195,7 @@ Test(kernels, tiers_parse)
 #if defined(__x86_64__)
     const uint32_t twins = 1u << TSR_TIER_avx512 | 1u << TSR_TIER_avx512x2;
     cr_assert_eq(tsr_tiers_parse(&tiers, "-avx512", all, &error), TSR_OK);
-    cr_assert_eq(tiers, usual & ~twins, "a twin has the same instructions");
+    cr_assert_eq(tiers, usual & ~twins, "a twin builds on it");
     cr_assert_eq(tsr_tiers_parse(&tiers, "avx512", all, &error), TSR_OK);
     cr_assert_eq(tiers & twins, 1u << TSR_TIER_avx512);
 #endif

@@ -9,8 +9,7 @@
 
 #include "vec/tile_starts.h"
 
-/* What the dots of row r of R start from, of a row of tile_starts() and a tier with a zero point.
- */
+/* What the dots of row r of R start from; start: as tile_starts() made it, unread without a zero point. */
 TILE_INLINE tile_int tile_start(const int32_t *start, int bits, int r, int R)
 {
     (void)R;

@@ -12,8 +12,8 @@
  * panels has 8 dots, 8 partial sums, 8 sums, 2 lines, codes and the nibble mask in 28 of 32. Per
  * 128 k it is 256 dots, 32 conversions, 40 fma, 144 broadcasts, 64 loads of lines (t4: and 96
  * operations for the nibbles). Measured with weights and codes in L2, k = 2,048, one thread: 83.5 % (t8) and
- * 84.6 % (t4) of the int8 peak; 6 rows x 2 panels with its sums in L1: 81.8 % and 79.8 %. Rows that are one
- * tile run against one panel, up to 8 of them, whose codes are broadcast as the dots read them.
+ * 84.6 % (t4) of the int8 peak; 6 rows x 2 panels with its sums in L1: 81.8 % and 79.8 %. Against one panel
+ * a tile has up to 8 rows, whose codes are broadcast as the dots read them.
  *
  * TILE_PAIR_ROWS: the most rows against two panels, 6 in the tier avx512x2 (matmul_t8_avx512x2.c says why).
  */
@@ -104,15 +104,17 @@ TILE_INLINE void tile_quad(tile_int dot[TILE_ROWS][TILE_PANELS], const __m512i l
     TILE_UNROLL
     for (int r = 0; r < R; r++) {
         const tile_codes *quad = (const tile_codes *)(x[r] + at);
-        const __m512i codes = _mm512_set1_epi32(P == 1 ? 0 : *quad);
-        if (P == 1) /* the dot itself broadcasts; compilers take a register */
+        if (P == 1) { /* the dot itself broadcasts; compilers take a register */
             __asm__ volatile("vpdpbusd %2%{1to16%}, %1, %0"
                              : "+v"(dot[r][0])
                              : "v"(line[0]), "m"(*quad)
                              : "memory");
-        TILE_UNROLL
-        for (int p = 0; p < P && P > 1; p++)
-            dot[r][p] = tile_hold(_mm512_dpbusd_epi32(dot[r][p], line[p], codes));
+        } else {
+            const __m512i codes = _mm512_set1_epi32(*quad);
+            TILE_UNROLL
+            for (int p = 0; p < P; p++)
+                dot[r][p] = tile_hold(_mm512_dpbusd_epi32(dot[r][p], line[p], codes));
+        }
     }
 }
 
