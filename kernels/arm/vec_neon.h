@@ -25,7 +25,7 @@
  * The register tile of vec/chain.inc: 5 rows x 1 column = 20 q of sums, 4 of the line and the broadcasts of 32.
  * 20 sums hide the latency of an fma (4 cycles, two a cycle).
  */
-enum { VF_ROWS = 5, VF_COLS = 1, VF_WIDE = 2 };
+enum { VF_ROWS = 5, VF_COLS = 1, VF_WIDE = 2, VF_STEPS = 1 };
 
 typedef struct {
     float32x4_t q[4];

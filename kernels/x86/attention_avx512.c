@@ -9,7 +9,7 @@
 #include "x86/tile_avx512.h"
 
 #define TSR_VEC(op) tsr_##op##_avx512
-enum { VF_ROWS = 6, VF_COLS = 1, VF_WIDE = 8 };
+enum { VF_ROWS = 6, VF_COLS = 1, VF_WIDE = 8, VF_STEPS = 1 };
 #include "x86/vec_avx2.h"
 
 #define ATT_RUN static void attention_ymm

@@ -24,7 +24,7 @@
  */
 #ifndef TSR_VEC
 #define TSR_VEC(op) tsr_##op##_avx2
-enum { VF_ROWS = 6, VF_COLS = 1, VF_WIDE = 4 };
+enum { VF_ROWS = 6, VF_COLS = 1, VF_WIDE = 4, VF_STEPS = 1 };
 #endif
 
 typedef struct {

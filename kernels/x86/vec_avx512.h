@@ -27,7 +27,7 @@
  * zmm. 16 sums hide the latency of an fma (4 cycles, two a cycle) twice over. VF_WIDE columns when
  * there is one row.
  */
-enum { VF_ROWS = 8, VF_COLS = 2, VF_WIDE = 8 };
+enum { VF_ROWS = 8, VF_COLS = 2, VF_WIDE = 8, VF_STEPS = 4 };
 #endif
 
 typedef __m512 vf16;
