@@ -5,7 +5,7 @@
  * Machines drift: a two-thread read bandwidth can differ by 1.6x within minutes, so a limit is
  * never taken from another run. Read bandwidth walks memory far larger than the last cache, on huge
  * pages where the system grants them, a quarter at a time in turn; how many streams a thread reads
- * and how far ahead it prefetches is tried out on each pool, the best way is kept. L2 and L3 read a
+ * and how far ahead it prefetches is tried out on each pool, on 64 MiB at a time, the best way is kept. L2 and L3 read a
  * piece of half that cache again and again; peaks keep registers busy.
  */
 #include "limits.h"
@@ -20,7 +20,7 @@
 enum {
     PIECE = 1 << 18, /* a unit of the read probe: small, so that threads finish together */
     QUARTERS = 4,
-    MEMORY_BYTES = 256 << 20, /* at least, and four times the last cache */
+    TRY_BYTES = 64 << 20, /* a quarter is at least this, and the last cache */
     TRIES = 5,
     WAYS = 7,
     PEAK_UNITS_PER_THREAD = 16,
@@ -74,9 +74,9 @@ tsr_status limits_open(struct limits *limits, const struct bench_settings *setti
     status = tsr_topology_read(&limits->topology, NULL, error);
     if (status != TSR_OK)
         return status;
-    limits->bytes = tsr_round_up(QUARTERS * limits->topology.l3_bytes, (size_t)QUARTERS * PIECE);
-    if (limits->bytes < MEMORY_BYTES)
-        limits->bytes = MEMORY_BYTES;
+    limits->bytes = QUARTERS * tsr_round_up(limits->topology.l3_bytes, TRY_BYTES);
+    if (limits->bytes == 0)
+        limits->bytes = (size_t)QUARTERS * TRY_BYTES;
     limits->memory = bench_memory(limits->bytes);
     if (limits->memory == NULL)
         return tsr_fail(error, TSR_MEMORY, "no memory for the %zu MiB that the read probe walks",
@@ -99,20 +99,17 @@ static double time_run(tsr_pool *pool, tsr_kernel *kernel, const void *args, siz
     return bench_seconds() - start;
 }
 
-/* The next quarter of the memory, once; the bytes of it go to *work. Returns the seconds. */
-static double run_read(struct limits *limits, double *work)
+/* The next `bytes` of the memory, once: a quarter, or TRY_BYTES, of which a quarter is a whole number. */
+static double run_read(struct limits *limits, size_t bytes)
 {
-    const size_t quarter = limits->bytes / QUARTERS;
     volatile uint64_t sink = 0;
-    const struct probe_read args = {limits->memory + limits->turn++ % QUARTERS * quarter,
-                                    PIECE,
-                                    1,
-                                    limits->streams,
-                                    limits->prefetch,
-                                    &sink};
+    struct probe_read args = {limits->memory, PIECE, 1, limits->streams, limits->prefetch, &sink};
 
-    *work = (double)quarter;
-    return time_run(limits->pool, limits->set->read, &args, quarter / PIECE);
+    if (limits->bytes - limits->at < bytes)
+        limits->at = 0;
+    args.data += limits->at;
+    limits->at += bytes;
+    return time_run(limits->pool, limits->set->read, &args, bytes / PIECE);
 }
 
 /* A piece of half the cache, read so often that filling it does not count; one unit per thread. */
@@ -160,7 +157,8 @@ static double run_probe(struct limits *limits, const struct probe_set *set, enum
 {
     switch (which) {
     case LIMIT_READ:
-        return run_read(limits, work);
+        *work = (double)(limits->bytes / QUARTERS);
+        return run_read(limits, limits->bytes / QUARTERS);
     case LIMIT_L2:
         return run_cache(limits, limits->topology.l2_bytes, work);
     case LIMIT_COPY:
@@ -208,7 +206,7 @@ void limits_use(struct limits *limits, tsr_pool *pool)
         for (size_t i = 0; i < WAYS; i++) {
             limits->streams = ways[i].streams;
             limits->prefetch = ways[i].prefetch;
-            rates[i][t] = limit_measure(limits, limits->set, LIMIT_READ, 0);
+            rates[i][t] = TRY_BYTES / run_read(limits, TRY_BYTES);
         }
     }
     for (size_t i = 0; i < WAYS; i++) {

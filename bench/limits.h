@@ -28,7 +28,7 @@ struct limits {
     const struct probe_set *set; /* of the best tier: bandwidths */
     struct tsr_topology topology;
     char *memory; /* far larger than the last cache */
-    size_t bytes, turn;
+    size_t bytes, at; /* of it; where it is read next */
     size_t streams, prefetch; /* the best way of reading on this pool */
 };
 
