@@ -129,12 +129,13 @@ static struct record whole_job(const tsr_model *model, tsr_pool *pool)
 Test(steady, threads_and_repeats, .timeout = 300)
 {
     const unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned most = repeats("numbers of threads", cores < 4 ? 8 : 2 * cores, 3);
     const unsigned again = repeats("repeats", 20, 2);
 
     for (size_t m = 0; m < MODELS; m++) {
         tsr_model *model = model_number(m);
         const struct record first = whole_job(model, NULL);
-        for (unsigned threads = 1; threads <= (cores < 4 ? 8 : 2 * cores); threads++) {
+        for (unsigned threads = 1; threads <= most; threads++) {
             tsr_pool *pool = pool_of(threads);
             same(&first, whole_job(model, pool), "threads", threads);
             tsr_pool_free(pool);
@@ -250,11 +251,12 @@ static struct record read_in_pieces(const tsr_model *model, uint32_t format, siz
 
 Test(steady, a_prompt_in_pieces, .timeout = 300)
 {
-    static const uint32_t formats[] = {TSR_F16, TSR_F32, TSR_T8};
+    static const uint32_t formats[] = {TSR_F16, TSR_T8, TSR_F32};
+    const unsigned kinds = repeats("formats of a cache", sizeof formats / sizeof *formats, 2);
     const unsigned tried = repeats("cuts of a prompt", CUTS, 2);
     tsr_model *model = shipped();
 
-    for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
+    for (size_t f = 0; f < kinds; f++) {
         const struct record first = read_in_pieces(model, formats[f], 0);
         for (size_t cut = 1; cut < tried; cut++)
             same(&first, read_in_pieces(model, formats[f], cut), "cut", cut);
