@@ -45,10 +45,11 @@ static double now(void)
 void tsr_do_profiled(struct tsr_exec *e, enum tsr_op op, const void *args, tsr_kernel *kernel,
                      size_t units)
 {
-    const double start = now();
+    const double start = e->since > 0 ? e->since : now();
 
     tsr_pool_run(e->pool, kernel, args, units);
-    tsr_profile_add(e->profile, op, args, now() - start);
+    e->since = now();
+    tsr_profile_add(e->profile, op, args, e->since - start);
 }
 
 /* calloc gives large blocks as untouched pages, so what a job does not reach costs nothing. */

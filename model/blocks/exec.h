@@ -23,9 +23,19 @@ struct tsr_exec {
     uint32_t maps; /* TSR_F32 or TSR_F16: the format of a picture tokenizer's maps */
     const atomic_int *cancel;    /* may be NULL */
     struct tsr_profile *profile; /* NULL: nobody measures */
+    double since; /* when the last operator ended; 0: none has since tsr_pass_begin, or nobody measures */
 };
 
-/* Runs an operator and adds its time and work to the profile. */
+/* What the caller did since the last pass is no operator's time. */
+static inline void tsr_pass_begin(struct tsr_exec *e)
+{
+    e->since = 0;
+}
+
+/*
+ * Runs an operator and adds its time and work to the profile. Its time begins where that of the operator before it
+ * in the pass ended: making its arguments belongs to it.
+ */
 void tsr_do_profiled(struct tsr_exec *e, enum tsr_op op, const void *args, tsr_kernel *kernel,
                      size_t units);
 

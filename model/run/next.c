@@ -199,6 +199,7 @@ tsr_status tsr_next(tsr_context *c, struct tsr_event *event, struct tsr_error *e
 
     if (status != TSR_OK)
         return status;
+    tsr_pass_begin(&c->exec);
     status = tsr_context_outcome(c, step(c, event, error), error);
     if (status != TSR_OK && status != TSR_END)
         c->phase = TSR_PHASE_DEAD;
@@ -224,6 +225,7 @@ tsr_status tsr_preview(tsr_context *c, size_t index, struct tsr_picture *picture
     int32_t *codes = c->codes + index * cells;
     for (size_t i = known; i < cells; i++)
         codes[i] = known > 0 ? codes[known - 1] : 0;
+    tsr_pass_begin(&c->exec);
     tsr_step_paint(c, &c->exec, codes);
     const size_t cell = side / grid;
     for (size_t y = 0; y < side && tsr_live(&c->exec); y++)

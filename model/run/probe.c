@@ -27,6 +27,7 @@ static tsr_status with_stack(struct tsr_context *c, void (*pass)(struct tsr_exec
     e.base = tsr_block_new(e.bytes);
     if (e.base == NULL)
         return tsr_fail(error, TSR_MEMORY, "this needs %zu MiB of memory", e.bytes >> 20);
+    tsr_pass_begin(&e);
     pass(&e, data);
     tsr_block_free(e.base);
     return tsr_context_outcome(c, TSR_OK, error);
