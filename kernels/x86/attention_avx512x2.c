@@ -12,7 +12,7 @@
 #include "x86/tile_avx512.h"
 
 #define TSR_VEC(op) tsr_##op##_avx512x2
-enum { VF_ROWS = 16, VF_COLS = 1, VF_WIDE = 8, VF_STEPS = 1 };
+enum { VF_ROWS = 8, VF_COLS = 2, VF_WIDE = 8, VF_STEPS = 1 };
 #include "x86/vec_avx512.h"
 
 #define ATT_EARLY(format) 1
