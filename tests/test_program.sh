@@ -59,8 +59,8 @@ done
 # the profile's rows and what lies between them are the whole time
 expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/p.png" -s 7 --profile
 same "$work/a.png" "$work/p.png"
-awk '/^matmul|^operators|^writing|^between/ { seen++ } /^operators|^writing|^between/ { share += $4 }
-    END { exit !(seen >= 4 && share > 99.7 && share < 100.3) }' "$work/err" || fail "profile: $(cat "$work/err")"
+awk '/^matmul|^operators|^preparing|^writing|^between/ { seen++ } /^operators|^preparing|^writing|^between/ { share += $4 }
+    END { exit !(seen >= 5 && share > 99.7 && share < 100.3) }' "$work/err" || fail "profile: $(cat "$work/err")"
 
 # and nearly all of it has a name: of a drawing by the shipped model (the best of some, others compute here, too) ...
 most=3

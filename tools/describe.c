@@ -93,7 +93,6 @@ static int run(const struct options *options)
     struct tsr_picture pictures[IMAGES_MAX];
     struct reply reply = {.why = "stop"};
     struct session session;
-    struct tsr_error error;
     double start;
     int code;
 
@@ -104,12 +103,8 @@ static int run(const struct options *options)
         return code;
     code = session_open(&session, options, TSR_TEXT | TSR_SEE);
     start = seconds_now();
-    if (code == 0 && options->system != NULL &&
-        tsr_prompt_system(session.context, options->system, &error) != TSR_OK)
-        code = program_fail(&error);
-    if (code == 0 && (tsr_prompt_user(session.context, question, pictures, options->images.count, &error) != TSR_OK ||
-                      tsr_want(session.context, TSR_TEXT, &error) != TSR_OK))
-        code = program_fail(&error);
+    if (code == 0)
+        code = session_ask(&session, options, question, pictures, options->images.count, TSR_TEXT);
     pictures_free(pictures, options->images.count);
     reply.text = options->json ? json_array() : NULL;
     reply.first = start;

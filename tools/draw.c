@@ -195,7 +195,6 @@ static int finish(struct drawing *drawing)
 static int run(const struct options *options)
 {
     struct drawing drawing = {.options = options};
-    struct tsr_error error;
     int code;
 
     if (options->prompt == NULL)
@@ -211,9 +210,8 @@ static int run(const struct options *options)
         return code;
     code = session_open(&drawing.session, options, TSR_PICTURE);
     drawing.start = drawing.decoded = seconds_now();
-    if (code == 0 && (tsr_prompt_user(drawing.session.context, options->prompt, NULL, 0, &error) != TSR_OK ||
-                      tsr_want(drawing.session.context, TSR_PICTURE, &error) != TSR_OK))
-        code = program_fail(&error);
+    if (code == 0)
+        code = session_ask(&drawing.session, options, options->prompt, NULL, 0, TSR_PICTURE);
     drawing.pictures = options->json ? json_array() : NULL;
     if (code == 0)
         code = stream(&drawing);

@@ -3,8 +3,8 @@
  *
  * The machine's rates are measured before the job, on its threads. A row says how often an operator
  * ran, its time, bytes and operations, and which share of the time its calls would need at these
- * rates. What was spent on writing pictures to files has a row of its own, and so has what lies between
- * all these: the rows add up to the wall time, which runs from the opened context to the end of the job.
+ * rates. What was spent on making a prompt and on writing pictures to files has rows of its own, and so has what
+ * lies between all these: the rows add up to the wall time, which runs from the opened context to the end of the job.
  */
 #include "program.h"
 
@@ -39,11 +39,14 @@ static void print_row(const char *name, const struct tsr_profile_row *row, doubl
 
 static void print_rest(const char *name, double seconds, double wall)
 {
+    if (seconds <= 0)
+        return;
     fprintf(stderr, "%-17s %8s %9.4f %7.1f%%\n", name, "", seconds, 100 * seconds / wall);
 }
 
-void profile_print(const struct tsr_profile *profile, double wall, double writing)
+void profile_print(const struct session *session, double wall)
 {
+    const struct tsr_profile *const profile = session->profile;
     struct tsr_profile_row all = {0};
     uint8_t order[TSR_OPS];
 
@@ -69,9 +72,9 @@ void profile_print(const struct tsr_profile *profile, double wall, double writin
         all.work.rows += row->work.rows;
     }
     print_row("operators", &all, wall);
-    if (writing > 0)
-        print_rest("writing files", writing, wall);
-    print_rest("between them", wall - all.seconds - writing, wall);
+    print_rest("preparing prompt", session->asking, wall);
+    print_rest("writing files", session->writing, wall);
+    print_rest("between them", wall - all.seconds - session->asking - session->writing, wall);
     fprintf(stderr,
             "limits: read %.1f GB/s, L2 copy %.0f GB/s, f32 %.0f GFLOP/s, int8 %.0f GOP/s\n",
             profile->read / 1e9, profile->copy / 1e9, profile->f32 / 1e9, profile->int8 / 1e9);

@@ -53,7 +53,8 @@ struct session {
     struct tsr_plan plan;
     struct tsr_profile *profile; /* with --profile, else NULL */
     double opened;               /* when the context was ready */
-    double writing;              /* seconds it took to write results to files */
+    double asking;               /* seconds it took to make positions of texts and pictures, */
+    double writing;              /* and to write results to files */
 };
 
 /* The tiers asked for by --cpu-isa or TESSERA_CPU. 0 or an exit code. */
@@ -75,6 +76,10 @@ int program_pool(const struct options *options, tsr_pool **pool);
 int session_open(struct session *session, const struct options *options, unsigned wants);
 void session_close(struct session *session);
 
+/* Gives the context --system if there is one, then a text with pictures, and what is wanted. 0 or an exit code. */
+int session_ask(struct session *session, const struct options *options, const char *text,
+                const struct tsr_picture *pictures, size_t count, unsigned want);
+
 /* The formats of the cache and of maps that the flags ask for. 0 or an exit code. */
 int program_formats(struct tsr_settings *settings, const struct options *options);
 
@@ -84,8 +89,8 @@ size_t session_positions(const struct tsr_model_info *info, const struct options
 
 /* With --profile: makes session->profile and measures the machine's rates. 0 or an exit code. */
 int profile_open(struct session *session, const struct options *options, uint32_t tiers);
-/* Prints it; of the wall time, `writing` seconds went into files. */
-void profile_print(const struct tsr_profile *profile, double wall_seconds, double writing);
+/* Prints it, to the end of the job. */
+void profile_print(const struct session *session, double wall_seconds);
 
 /* Bytes that this process may still take: the least of free memory, cgroup limit and address space. */
 uint64_t memory_available(void);

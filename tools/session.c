@@ -178,10 +178,25 @@ int session_open(struct session *session, const struct options *options, unsigne
     return 0;
 }
 
+int session_ask(struct session *session, const struct options *options, const char *text,
+                const struct tsr_picture *pictures, size_t count, unsigned want)
+{
+    const double start = seconds_now();
+    tsr_context *const context = session->context;
+    struct tsr_error error;
+
+    if ((options->system != NULL && tsr_prompt_system(context, options->system, &error) != TSR_OK) ||
+        tsr_prompt_user(context, text, pictures, count, &error) != TSR_OK ||
+        tsr_want(context, want, &error) != TSR_OK)
+        return program_fail(&error);
+    session->asking += seconds_now() - start;
+    return 0;
+}
+
 void session_close(struct session *session)
 {
     if (session->profile != NULL && session->context != NULL)
-        profile_print(session->profile, seconds_now() - session->opened, session->writing);
+        profile_print(session, seconds_now() - session->opened);
     program_cancels(NULL);
     tsr_context_free(session->context);
     tsr_pool_free(session->pool);
