@@ -1,11 +1,11 @@
 /*
- * attention for cores with two 512-bit pipes: zmm of the body in vec/attention.inc, and all 16 rows
- * of a tile at once, so that a line of keys or values is loaded and converted for 16 fma: 17 loads
- * for 16 fma, of which such a core starts two each a cycle. attention_avx512.c has ymm, half of
- * such a core's fma: the prompt of 576, 16 x 128, takes 1.6 times as long there with an f16
- * cache, 1.5 with q8. Measured on an Intel Xeon (Golden Cove or later), two threads, of the fma
- * peak: f16 58-61 %, q8 68 %, vision 55-59 %; one query reads its cache as fast as memory gives it.
- * A decoder's f32 head of 512 (45 %) is read from L3.
+ * attention for cores with two 512-bit pipes: zmm of the body in vec/attention.inc, 8 rows x 2
+ * columns a step: 10 loads, and conversions of two lines for the first 8 rows, for 16 fma, of which such a
+ * core starts two a cycle (16 rows x 1 column took 17 loads, and 1.03 to 1.15 times as long).
+ * attention_avx512.c has ymm, half of such a core's fma: the prompt of 576, 16 x 128, took 1.6 times as
+ * long there with an f16 cache, 1.5 with q8. One query reads its cache as fast as memory gives it. A
+ * fifth of the time of a vision layer is exp, 22 cycles for 16. A decoder's f32 head of 512 is
+ * read from L3.
  */
 #include "impl.h"
 #define TILE_PAIR_ROWS 6
