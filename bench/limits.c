@@ -5,8 +5,8 @@
  * Machines drift: a two-thread read bandwidth can differ by 1.6x within minutes, so a limit is
  * never taken from another run. Read bandwidth walks memory far larger than the last cache, on huge
  * pages where the system grants them, a quarter at a time in turn; how many streams a thread reads
- * and how far ahead it prefetches is tried out on each pool, on 64 MiB at a time, the best way is kept. L2 and L3 read a
- * piece of half that cache again and again; peaks keep registers busy.
+ * and how far ahead it prefetches is tried out on each pool, on 64 MiB at a time, the best way is
+ * kept. L2 and L3 read a piece of half that cache again and again; peaks keep registers busy.
  */
 #include "limits.h"
 #include "handoff.h"
