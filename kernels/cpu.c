@@ -60,15 +60,10 @@ uint32_t tsr_cpu_tiers(void)
 
 uint32_t tsr_cpu_fast_tiers(void)
 {
-    const uint32_t tiers = tsr_cpu_tiers();
     uint32_t a, b, c, d, fast = 0;
 
-    if (tiers >> TSR_TIER_avx2 & 1)
-        fast |= 1u << TSR_TIER_avx2fast;
-    if (tiers >> TSR_TIER_avx512 & 1)
-        fast |= 1u << TSR_TIER_avx512fast;
-    if (tiers >> TSR_TIER_avx512 & 1 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 &&
-        __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF71_EAX_BF16))
+    if (tsr_cpu_tiers() >> TSR_TIER_avx512 & 1 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+        a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF71_EAX_BF16))
         fast |= 1u << TSR_TIER_bf16;
     return fast;
 }
@@ -97,7 +92,7 @@ uint32_t tsr_cpu_tiers(void)
 
 uint32_t tsr_cpu_fast_tiers(void)
 {
-    return tsr_cpu_tiers() >> TSR_TIER_neon & 1 ? 1u << TSR_TIER_neonfast : 0;
+    return 0;
 }
 
 #endif

@@ -20,7 +20,15 @@
  *               i in lane i mod 16, added ascending from +0; the lanes added by the tree (i, i+8),
  *               (i, i+4), (i, i+2), (i, i+1); the block sums added in double, ascending, from +0.
  *   max(a,b)    a > b ? a : b
- *   exp, erf, tanh, sin, cos   SLEEF's Sleef_finz_*_u10 functions, f32
+ *   hold(x,a,b) x < a ? a : x > b ? b : x
+ *   p(x)        the polynomial of a function: acc = its first coefficient; acc = fma(acc, x, each further one)
+ *   exp(x)      h = hold(x, -105, 100); n = the integer nearest to h * log2(e);
+ *               r = fma(n, -ln2_low, fma(n, -ln2_high, h)); (1 + fma(r * r, p(r), r)) * 2^n, one rounding:
+ *               within 1 ulp, the bits of SLEEF's Sleef_finz_expf_u10
+ *   phi(x)      h = hold(x, -5.36, 5.36); h * p(fma(h * h, 2 / 5.36^2, -1)): the normal distribution from 0 to x,
+ *               within 1.0e-7
+ *   sin, cos    SLEEF's Sleef_finz_*_u10 functions, f32
+ * The constants of exp and phi stand in elementary.h.
  */
 #ifndef TSR_KERNELS_H
 #define TSR_KERNELS_H
@@ -472,8 +480,9 @@ static inline size_t tsr_rope_units(const struct tsr_rope *a) { return a->m; }
 /*
  * softmax:   m = max(x_j, m) over j ascending from -Inf; e = exp(x - m); y = e / (float)sum(e)
  * silu:      y = x / (1 + exp(-x))
- * gelu_erf:  y = (0.5 * x) * (1 + erf(x * 0.70710678f))
- * gelu_tanh: y = (0.5 * x) * (1 + tanh(0.79788456f * fma((0.044715f * x) * x, x, x)))
+ * gelu_erf:  y = fma(x, phi(x), 0.5 * x); within 1.4e-7 of abs(x) of 0.5 x (1 + erf(x / sqrt(2)))
+ * gelu_tanh: y = x / (1 + exp(-1.5957691f * fma((0.044715f * x) * x, x, x))), which is
+ *            0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
  * Unit: a row. y may be x.
  */
 struct tsr_rows {
@@ -641,7 +650,7 @@ TSR_API struct tsr_kernels tsr_kernels_select(uint32_t tiers);
  * memory bandwidth and rows / bandwidth of the cache that holds them.
  */
 struct tsr_work {
-    double operations; /* additions and multiplications, an fma is 2; exp and its like: SLEEF's instructions */
+    double operations; /* additions and multiplications, an fma is 2; exp, phi, sin, cos: their instructions */
     double weights;    /* bytes of weights, codebook or cache */
     double rows;       /* bytes of rows and maps, read and written */
     int int8;          /* the operations are dots of int8 */
@@ -667,7 +676,7 @@ struct tsr_profile {
 TSR_API void tsr_profile_add(struct tsr_profile *profile, enum tsr_op op, const void *args,
                              double seconds);
 
-/* A fingerprint of SLEEF's functions as linked: bits are promised for equal fingerprints. */
+/* A fingerprint of SLEEF's sin, cos, pow and log as linked: bits are promised for equal fingerprints. */
 TSR_API uint32_t tsr_math_fingerprint(void);
 
 #ifdef __cplusplus

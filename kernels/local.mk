@@ -6,14 +6,14 @@ libtsr_kernels_la_SOURCES = kernels/impl.h kernels/dispatch.c kernels/error.c ke
 	kernels/work.c 	kernels/fp_env.h kernels/par/chunk.h kernels/par/pool.h kernels/par/pool.c kernels/par/topo.c kernels/par/cgroup.c
 libtsr_kernels_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 
-libtsr_ref_la_SOURCES = kernels/half.h kernels/ref/math_ref.h kernels/ref/math_ref.c kernels/ref/ref.h \
+libtsr_ref_la_SOURCES = kernels/half.h kernels/elementary.h kernels/ref/math_ref.h kernels/ref/math_ref.c kernels/ref/ref.h \
 	kernels/ref/quantize_rows_ref.c kernels/ref/matmul_ref.c kernels/ref/gather_ref.c \
 	kernels/ref/attention_ref.c kernels/ref/conv2d_ref.c kernels/ref/norm_ref.c kernels/ref/groupnorm_ref.c kernels/ref/rope_ref.c \
 	kernels/ref/rows_ref.c kernels/ref/picture_ref.c kernels/ref/sample_ref.c
 libtsr_ref_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 
 # Bodies written once over the vector vocabulary of each tier (vec_<tier>.h).
-VEC_SOURCES = kernels/vec/reduce.inc kernels/vec/norm.inc kernels/vec/map.inc kernels/vec/rows.inc kernels/vec/add.inc kernels/vec/fast.inc kernels/vec/rope.inc \
+VEC_SOURCES = kernels/vec/reduce.inc kernels/vec/norm.inc kernels/vec/map.inc kernels/vec/rows.inc kernels/vec/add.inc kernels/vec/elementary.inc kernels/vec/rope.inc \
 	kernels/vec/chain.inc kernels/vec/attention.inc kernels/vec/attention_merge.inc kernels/vec/matmul_tf.inc kernels/vec/nearest.inc \
 	kernels/vec/conv2d_tf.inc kernels/vec/groupnorm.inc kernels/vec/kv_store.inc \
 	kernels/vec/gather.inc kernels/vec/sample.inc kernels/vec/resize.inc
@@ -60,8 +60,6 @@ libtsr_avx2_la_SOURCES += kernels/x86/conv2d_t8_avx2.c
 libtsr_avxvnni_la_SOURCES += kernels/x86/conv2d_t8_avxvnni.c
 libtsr_avx512_la_SOURCES += kernels/x86/conv2d_t8_avx512.c
 
-libtsr_avx2_la_SOURCES += kernels/x86/rows_avx2fast.c
-libtsr_avx512_la_SOURCES += kernels/x86/rows_avx512fast.c
 libtsr_avx2_la_SOURCES += kernels/x86/kv_store_avx2.c kernels/x86/gather_avx2.c \
 	kernels/x86/resize_avx2.c
 libtsr_avx512_la_SOURCES += kernels/x86/kv_store_avx512.c
@@ -84,7 +82,7 @@ libtsr_neon_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS)
 libtsr_neon_la_SOURCES += $(TILE_SOURCES) kernels/arm/tile_q.h kernels/arm/quantize_neon.h kernels/arm/tile_neon.h \
 	kernels/arm/quantize_rows_neon.c kernels/arm/matmul_t8_neon.c kernels/arm/matmul_t4_neon.c \
 	kernels/arm/conv2d_t8_neon.c
-libtsr_neon_la_SOURCES += kernels/arm/rows_neonfast.c kernels/arm/kv_store_neon.c kernels/arm/gather_neon.c \
+libtsr_neon_la_SOURCES += kernels/arm/kv_store_neon.c kernels/arm/gather_neon.c \
 	kernels/arm/resize_neon.c
 
 libtsr_neondot_la_SOURCES = kernels/arm/tile_neondot.h kernels/arm/matmul_t8_neondot.c \

@@ -3,10 +3,10 @@
  *
  * The benchmarks and the profile divide these by the machine's measured limits: the largest
  * quotient is the least time that the call can take, and its share of the time taken says how much
- * is left. An addition, a multiplication and a comparison count 1, an fma 2; exp, erf, tanh, sin
- * and cos count as many operations as SLEEF's vector functions execute, which was counted in their
- * machine code (exp 29, erf 161, tanh 123, sin and cos together 117). Bytes are counted once,
- * however often an implementation reads them. A profile adds all this up over the calls of a job.
+ * is left. An addition, a multiplication and a comparison count 1, an fma 2; exp and phi count their fewest
+ * vector instructions (16 and 19, vec/elementary.inc), sin and cos as many as SLEEF's vector functions execute, which
+ * was counted in their machine code (together 117). Bytes are counted once, however often an implementation reads
+ * them. A profile adds all this up over the calls of a job.
  */
 #include "kernels.h"
 
@@ -20,13 +20,13 @@ static const double per_element[TSR_OPS] = {
     [TSR_OP_layernorm_quantize] = 4 + 2,
     [TSR_OP_rope_table] = 117 + 1,
     [TSR_OP_rope] = 3,
-    [TSR_OP_softmax] = 29 + 6,
-    [TSR_OP_silu] = 29 + 3,
-    [TSR_OP_silu_mul] = 29 + 4,
-    [TSR_OP_silu_mul_quantize] = 29 + 4 + 2,
-    [TSR_OP_gelu_erf] = 161 + 4,
-    [TSR_OP_gelu_tanh] = 123 + 7,
-    [TSR_OP_sample] = 32,
+    [TSR_OP_softmax] = 16 + 6,
+    [TSR_OP_silu] = 16 + 3,
+    [TSR_OP_silu_mul] = 16 + 4,
+    [TSR_OP_silu_mul_quantize] = 16 + 4 + 2,
+    [TSR_OP_gelu_erf] = 19 + 2,
+    [TSR_OP_gelu_tanh] = 16 + 6,
+    [TSR_OP_sample] = 19,
 };
 
 static double tile_bytes(const struct tsr_tile *w)

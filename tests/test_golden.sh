@@ -5,7 +5,7 @@
 #                            (TSR_TIERS: only these)
 #   test_golden.sh --make    prints golden.txt anew from tier ref (make update-golden; see CONTRIBUTING.md: when)
 #
-# A line of golden.txt: fingerprint of SLEEF's functions (`tessera info --kernels`), SHA-256, job. The functions'
+# A line of golden.txt: fingerprint of SLEEF's sin, cos, pow and log (`tessera info --kernels`), SHA-256, job. Their
 # values are part of the contract, so a SLEEF that has other values needs lines of its own; while it has none, tiers
 # are compared with ref, and the test counts as skipped. Of a drawing the pixels are hashed, not the PNG, whose
 # bytes depend on zlib's version.

@@ -290,7 +290,41 @@ Test(kernels, bf16)
     cr_assert(isnan(tsr_bf16_to_f32(tsr_f32_to_bf16(tsr_float(0x7f800001)))), "a NaN stays one");
 }
 
-/* ---- elementary functions in double: within an ulp or so of libm ---- */
+/* ---- elementary functions: near libm's ---- */
+
+/* As kernels/ref/math_ref.c says, <sleef.h> declares it only to compilers that were told of fma. */
+float Sleef_finz_expf1_u10purecfma(float x);
+
+/* Arguments spread over all of f32; with the shapes of real layers many more, and SLEEF's bits (of
+ * Debian 12's). */
+Test(kernels, exp_and_phi, .timeout = 600)
+{
+    const uint32_t step = real_class() ? 61 : 65521;
+    const float most = 103.97f; /* beyond, exp(-x) is 0 */
+
+    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += step) {
+        const float x = tsr_float((uint32_t)bits), e = tsr_exp(x), p = tsr_phi(x);
+        const double want = exp((double)x), ulp = fmax(ldexp(1, ilogb(want) - 23), 0x1p-149);
+
+        if (isnan(x)) {
+            cr_assert(isnan(e) && isnan(p), "%a", (double)x);
+            continue;
+        }
+        if (want > (double)FLT_MAX || want == 0)
+            cr_assert(want == 0 ? e == 0 : isinf(e), "exp(%a) is %a", (double)x, (double)e);
+        else
+            cr_assert(fabs((double)e - want) <= ulp, "exp(%a) is %a", (double)x, (double)e);
+        cr_assert(fabs((double)p - erf((double)x / sqrt(2)) / 2) <= 1e-7, "phi(%a) is %a",
+                  (double)x, (double)p);
+        if (real_class())
+            cr_assert_eq(tsr_bits(e), tsr_bits(Sleef_finz_expf1_u10purecfma(x)),
+                         "exp(%a) is not SLEEF's", (double)x);
+    }
+    cr_assert(tsr_exp(-most) == 0x1p-149f && tsr_exp(-104) == 0 && tsr_exp(0) == 1);
+    cr_assert(tsr_phi(-5.36f) == -0.5f && tsr_phi(5.36f) == 0.5f && tsr_phi(0) == 0);
+}
+
+/* in double: within an ulp or so */
 
 Test(kernels, pow_and_log)
 {

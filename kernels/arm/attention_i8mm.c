@@ -10,6 +10,7 @@
 
 #define ATT_RUN static void attention_t8
 #define ATT_QUANTIZE tsr_quantize_rows_neon
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/attention.inc"
 

@@ -9,6 +9,7 @@
 
 #define ATT_RUN void tsr_attention_neon
 #define ATT_QUANTIZE tsr_quantize_rows_neon
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/attention.inc"
 #include "vec/attention_merge.inc"

@@ -41,6 +41,7 @@ static void best_store(float *value, int32_t *index, const struct best *best)
         vst1q_s32(index + 4 * i, best->index[i]);
 }
 
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/nearest.inc"
 #include "vec/sample.inc"

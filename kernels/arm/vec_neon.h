@@ -239,26 +239,28 @@ static inline float vf_largest(vf16 v)
     return a > b ? a : b;
 }
 
-/* 2^n, where shifted = 1.5 * 2^23 + n and the result is a normal number. */
-static inline vf16 vf_power2(vf16 shifted)
+/* x within [low, high]; a NaN stays one. */
+static inline vf16 vf_hold(vf16 x, float low, float high)
 {
-    VF_EACH(vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32(vreinterpretq_s32_f32(shifted.q[i]), 23),
-                                            vdupq_n_s32(127 << 23))));
+    VF_EACH(vminq_f32(vmaxq_f32(x.q[i], vdupq_n_f32(low)), vdupq_n_f32(high)));
 }
 
-static inline vf16 vf_exp(vf16 x)
+/* In two steps, because 2^n itself may be no normal number: (u * 2^half) * 2^(n - half), the first
+ * exact. */
+static inline float32x4_t vf_scale4(float32x4_t u, float32x4_t shifted)
 {
-    VF_EACH(Sleef_finz_expf4_u10advsimd(x.q[i]));
+    const uint32x4_t whole = vreinterpretq_u32_f32(shifted), half = vshrq_n_u32(whole, 1);
+    const uint32x4_t rest = vsubq_u32(whole, half);
+
+    u = vmulq_f32(u, vreinterpretq_f32_u32(vshlq_n_u32(half, 23)));
+    return vmulq_f32(u, vreinterpretq_f32_u32(vshlq_n_u32(rest, 23)));
 }
 
-static inline vf16 vf_erf(vf16 x)
+/* u * 2^n, n an integer of [-152, 145] and u about 1: one rounding. shifted: n + TSR_TO_INTEGER. */
+static inline vf16 vf_scale(vf16 u, vf16 n, vf16 shifted)
 {
-    VF_EACH(Sleef_finz_erff4_u10advsimd(x.q[i]));
-}
-
-static inline vf16 vf_tanh(vf16 x)
-{
-    VF_EACH(Sleef_finz_tanhf4_u10advsimd(x.q[i]));
+    (void)n;
+    VF_EACH(vf_scale4(u.q[i], shifted.q[i]));
 }
 
 static inline vf16 vf_sin(vf16 x)

@@ -6,13 +6,14 @@
 
 static float gelu_erf(float x)
 {
-    return (0.5f * x) * (1.0f + tsr_erf(x * 0.70710678f)); /* 1 / sqrt(2) */
+    return fmaf(x, tsr_phi(x), 0.5f * x);
 }
 
 static float gelu_tanh(float x)
 {
-    return (0.5f * x) *
-           (1.0f + tsr_tanh(0.79788456f * fmaf((0.044715f * x) * x, x, x))); /* sqrt(2 / pi) */
+    const float cubic = fmaf((0.044715f * x) * x, x, x);
+
+    return x / (1.0f + tsr_exp(-1.5957691f * cubic)); /* 2 sqrt(2 / pi) */
 }
 
 static void map(const struct tsr_rows *a, size_t begin, size_t end, float (*f)(float))

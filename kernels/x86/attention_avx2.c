@@ -11,6 +11,7 @@
 
 #define ATT_RUN void tsr_attention_avx2
 #define ATT_QUANTIZE tsr_quantize_rows_avx2
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/attention.inc"
 #include "vec/attention_merge.inc"

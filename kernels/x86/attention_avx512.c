@@ -14,6 +14,7 @@ enum { VF_ROWS = 6, VF_COLS = 1, VF_WIDE = 8, VF_STEPS = 1 };
 
 #define ATT_RUN static void attention_ymm
 #define ATT_QUANTIZE tsr_quantize_rows_avx512
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/attention.inc"
 #include "vec/attention_merge.inc"

@@ -18,5 +18,6 @@ enum { VF_ROWS = 8, VF_COLS = 2, VF_WIDE = 8, VF_STEPS = 1 };
 #define ATT_EARLY(format) 1
 #define ATT_RUN void tsr_attention_avx512x2
 #define ATT_QUANTIZE tsr_quantize_rows_avx512
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/attention.inc"

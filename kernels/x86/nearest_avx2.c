@@ -42,6 +42,7 @@ static void best_store(float *value, int32_t *index, const struct best *best)
     _mm256_storeu_si256((__m256i *)(index + 8), best->index[1]);
 }
 
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/nearest.inc"
 #include "vec/sample.inc"

@@ -35,6 +35,7 @@ static void best_store(float *value, int32_t *index, const struct best *best)
     _mm512_storeu_si512(index, best->index);
 }
 
+#include "vec/elementary.inc"
 #include "vec/chain.inc"
 #include "vec/nearest.inc"
 #include "vec/sample.inc"

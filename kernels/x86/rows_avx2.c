@@ -1,13 +1,14 @@
 /*
  * silu, gelu_erf, gelu_tanh, silu_mul, silu_mul_quantize, groupnorm_apply, softmax, add and cast on AVX2: the body in
- * vec/rows.inc, whose head has the counts and shares, over the vocabulary of vec_avx2.h; bound by
- * the exponentials (add, cast: by L2 bandwidth).
+ * vec/rows.inc over the vocabulary of vec_avx2.h; bound by their instructions (exp 21 a vector, phi 19, around them 2
+ * to 6) and divisions (add, cast: by L2 bandwidth).
  */
 #include "half.h"
 #include "impl.h"
 #include "x86/vec_avx2.h"
 #include "x86/quantize_avx2.h"
 
+#include "vec/elementary.inc"
 #include "vec/reduce.inc"
 #include "vec/map.inc"
 #include "vec/rows.inc"

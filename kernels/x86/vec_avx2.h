@@ -260,31 +260,33 @@ static inline float vf_largest(vf16 v)
     return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
 }
 
-static inline __m256 vf_power2_8(__m256 shifted)
+static inline __m256 vf_hold_8(__m256 x, float low, float high)
 {
-    return _mm256_castsi256_ps(_mm256_add_epi32(
-        _mm256_slli_epi32(_mm256_castps_si256(shifted), 23), _mm256_set1_epi32(127 << 23)));
+    return _mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x));
 }
 
-/* 2^n, where shifted = 1.5 * 2^23 + n and the result is a normal number. */
-static inline vf16 vf_power2(vf16 shifted)
+/* x within [low, high]; a NaN stays one. */
+static inline vf16 vf_hold(vf16 x, float low, float high)
 {
-    return vf_pair(vf_power2_8(shifted.a), vf_power2_8(shifted.b));
+    return vf_pair(vf_hold_8(x.a, low, high), vf_hold_8(x.b, low, high));
 }
 
-static inline vf16 vf_exp(vf16 x)
+/* In two steps, because 2^n itself may be no normal number: (u * 2^half) * 2^(n - half), the first
+ * exact. */
+static inline __m256 vf_scale_8(__m256 u, __m256 shifted)
 {
-    return vf_pair(Sleef_finz_expf8_u10avx2(x.a), Sleef_finz_expf8_u10avx2(x.b));
+    const __m256i whole = _mm256_castps_si256(shifted), half = _mm256_srli_epi32(whole, 1);
+    const __m256i rest = _mm256_sub_epi32(whole, half);
+
+    u = _mm256_mul_ps(u, _mm256_castsi256_ps(_mm256_slli_epi32(half, 23)));
+    return _mm256_mul_ps(u, _mm256_castsi256_ps(_mm256_slli_epi32(rest, 23)));
 }
 
-static inline vf16 vf_erf(vf16 x)
+/* u * 2^n, n an integer of [-152, 145] and u about 1: one rounding. shifted: n + TSR_TO_INTEGER. */
+static inline vf16 vf_scale(vf16 u, vf16 n, vf16 shifted)
 {
-    return vf_pair(Sleef_finz_erff8_u10avx2(x.a), Sleef_finz_erff8_u10avx2(x.b));
-}
-
-static inline vf16 vf_tanh(vf16 x)
-{
-    return vf_pair(Sleef_finz_tanhf8_u10avx2(x.a), Sleef_finz_tanhf8_u10avx2(x.b));
+    (void)n;
+    return vf_pair(vf_scale_8(u.a, shifted.a), vf_scale_8(u.b, shifted.b));
 }
 
 static inline vf16 vf_sin(vf16 x)

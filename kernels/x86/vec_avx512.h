@@ -207,26 +207,17 @@ static inline float vf_largest(vf16 v)
     return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
 }
 
-/* 2^n, where shifted = 1.5 * 2^23 + n and the result is a normal number. */
-static inline vf16 vf_power2(vf16 shifted)
+/* x within [low, high]; a NaN stays one. */
+static inline vf16 vf_hold(vf16 x, float low, float high)
 {
-    return _mm512_castsi512_ps(_mm512_add_epi32(
-        _mm512_slli_epi32(_mm512_castps_si512(shifted), 23), _mm512_set1_epi32(127 << 23)));
+    return _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x));
 }
 
-static inline vf16 vf_exp(vf16 x)
+/* u * 2^n, n an integer of [-152, 145] and u about 1: one rounding. shifted: n + TSR_TO_INTEGER. */
+static inline vf16 vf_scale(vf16 u, vf16 n, vf16 shifted)
 {
-    return Sleef_finz_expf16_u10avx512f(x);
-}
-
-static inline vf16 vf_erf(vf16 x)
-{
-    return Sleef_finz_erff16_u10avx512f(x);
-}
-
-static inline vf16 vf_tanh(vf16 x)
-{
-    return Sleef_finz_tanhf16_u10avx512f(x);
+    (void)shifted;
+    return _mm512_scalef_ps(u, n);
 }
 
 static inline vf16 vf_sin(vf16 x)
