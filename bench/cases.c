@@ -220,7 +220,7 @@ static int make_matmul_q(struct bench_case *c, const struct shape *s)
     a->y = take_output(c, s->m * s->n);
     a->ldy = s->n;
     a->m = s->m;
-    a->ahead = tsr_cpu_ahead();
+    a->streams = tsr_cpu_streams();
     c->units = tsr_matmul_q_units(a);
     c->memory = LIMIT_READ;
     return a->y != NULL;

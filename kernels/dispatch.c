@@ -47,7 +47,7 @@ const uint32_t tsr_fast_tiers = 0
 struct tsr_kernels tsr_kernels_select(uint32_t tiers)
 {
     struct tsr_kernels kernels = {
-        .ahead = tsr_cpu_ahead(),
+        .streams = tsr_cpu_streams(),
 #define OP(name, args) .name = tsr_##name##_ref,
 #include "kernels.def"
     };

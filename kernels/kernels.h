@@ -191,7 +191,7 @@ struct tsr_matmul_q {
     float *y;          /* [m, n] */
     size_t ldy;
     size_t m;
-    size_t ahead; /* a hint: few rows fetch their weights so many bytes early, 0: not at all */
+    size_t streams; /* a hint: weights to come are fetched in so many streams; 0, 1: one */
 };
 static inline size_t tsr_matmul_q_units(const struct tsr_matmul_q *a)
 {
@@ -592,7 +592,7 @@ enum tsr_op {
 
 /* A choice of one implementation per operator: a value, made by tsr_kernels_select. */
 struct tsr_kernels {
-    size_t ahead; /* for struct tsr_matmul_q: tsr_cpu_ahead() */
+    size_t streams; /* for struct tsr_matmul_q: tsr_cpu_streams() */
 #define OP(name, args) tsr_kernel *name;
 #include "kernels.def"
     uint8_t tier[TSR_OPS]; /* enum tsr_tier of each */
@@ -627,11 +627,8 @@ TSR_API uint32_t tsr_cpu_fast_tiers(void);
 /* Of the tiers that can run, the bits that are no gain on this CPU model (policy, apart from capability). */
 TSR_API uint32_t tsr_cpu_slow_tiers(void);
 
-/*
- * How many bytes early a single stream of weights is best fetched on this CPU model, 0: when its hardware alone is
- * faster (policy, and no bits).
- */
-TSR_API size_t tsr_cpu_ahead(void);
+/* In how many streams weights to come are best fetched on this CPU model (policy, and no bits). */
+TSR_API size_t tsr_cpu_streams(void);
 
 /*
  * Reads a choice of tiers: "avx2" (that tier, those below it, and the fast ones built on them),

@@ -2,8 +2,8 @@
  * matmul_t4 on the tier i8mm: the blocking of vec/matmul_q.inc around the micro-kernel of
  * tile_i8mm.h, which says why there are 12 dots and 12 sums of scales at 6 rows x 2 columns (usdot,
  * and usmmla for 4 and 6 rows). Instructions per tile line of 64 bytes in the inner loop, as
- * instructions.tsv has them (Debian gcc 12.2): 31.25 at m = 1, 42.75 at m = 2, 77.25 for tiles of 4
- * rows, 98.50 for tiles of 6. Not timed: no such core was at hand.
+ * instructions.tsv has them (Debian gcc 12.2): 28.50 at m = 1, 40.00 at m = 2, 74.00 for tiles of 4
+ * rows, 98.75 for tiles of 6. Not timed: no such core was at hand.
  */
 #include "impl.h"
 #include "arm/tile_i8mm.h"

@@ -115,7 +115,7 @@ void tsr_linear(struct tsr_exec *e, struct tsr_input *in, const struct tsr_linea
                                       .y = y,
                                       .ldy = l->w.n,
                                       .m = in->m,
-                                      .ahead = e->kernels.ahead};
+                                      .streams = e->kernels.streams};
     if (l->w.format == TSR_T8)
         tsr_do_matmul_t8(e, &args);
     else

@@ -96,7 +96,7 @@ static size_t build_matmul_q(struct call *c, const size_t *d, uint32_t format)
     a->bias = d[3] ? case_plain(c, n, -1, 1) : NULL;
     a->ldy = case_ld(c, n);
     a->y = case_out(c, ELEMENT_F32, m, n, a->ldy);
-    a->ahead = n % 2 ? 1024 : 0; /* beyond the tile, too */
+    a->streams = n % 2 ? 4 : 1;
     return tsr_matmul_q_units(a);
 }
 
