@@ -22,7 +22,7 @@ enum {
     QUARTERS = 4,
     TRY_BYTES = 64 << 20, /* a quarter is at least this, and the last cache */
     TRIES = 5,
-    WAYS = 7,
+    WAYS = 9,
     PEAK_UNITS_PER_THREAD = 16,
     HUGE_PAGE = 1 << 21
 };
@@ -197,7 +197,8 @@ void limits_use(struct limits *limits, tsr_pool *pool)
 {
     static const struct {
         size_t streams, prefetch;
-    } ways[WAYS] = {{1, 0}, {1, 512}, {1, 1024}, {1, 4096}, {2, 0}, {2, 512}, {4, 0}};
+    } ways[WAYS] = {{1, 0}, {1, 512}, {1, 1024}, {1, 4096}, {2, 0}, {2, 512},
+                     {4, 0}, {4, 512}, {8, 512}};
     double rates[WAYS][TRIES], most = 0;
     size_t best = 0;
 

@@ -73,18 +73,21 @@ tests_fuzz_fuzz_model_LDADD = $(FUZZ_MODEL_LIBS)
 SECONDS = 60
 FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_LIMITS = -timeout=2 -max_len=65536 -rss_limit_mb=256 -malloc_limit_mb=64
-.PHONY: fuzz fuzz-coverage
+.PHONY: fuzz fuzz-coverage $(FUZZ_TARGETS:%=fuzz-%)
 fuzz:
 	$(MKDIR_P) fuzz-build
 	test -f fuzz-build/Makefile || (cd fuzz-build && '$(abs_srcdir)/configure' CC=clang CFLAGS='$(FUZZ_FLAGS)' \
 	  --disable-shared --disable-tests)
 	$(MAKE) -C fuzz-build $(KERNEL_LIBS) CFLAGS='-O1 -g'
-	for target in $(FUZZ_TARGETS); do \
-	  $(MAKE) -C fuzz-build tests/fuzz/fuzz_$$target && $(MKDIR_P) fuzz-build/found/$$target && \
-	  TSR_SRCDIR='$(abs_srcdir)' ASAN_OPTIONS=quarantine_size_mb=16 ./fuzz-build/tests/fuzz/fuzz_$$target \
-	    -max_total_time=$(SECONDS) $(FUZZ_LIMITS) -dict='$(abs_srcdir)/tests/fuzz/'$$target.dict -print_final_stats=1 \
-	    -artifact_prefix=fuzz-build/$$target- fuzz-build/found/$$target '$(abs_srcdir)/tests/fuzz/corpus/'$$target || exit 1; \
-	done
+	$(MAKE) -C fuzz-build $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%)
+	$(MAKE) $(FUZZ_TARGETS:%=fuzz-%)
+
+# One target, once `make fuzz` has built it.
+$(FUZZ_TARGETS:%=fuzz-%):
+	target=$(@:fuzz-%=%) && $(MKDIR_P) fuzz-build/found/$$target && \
+	TSR_SRCDIR='$(abs_srcdir)' ASAN_OPTIONS=quarantine_size_mb=16 ./fuzz-build/tests/fuzz/fuzz_$$target \
+	  -max_total_time=$(SECONDS) $(FUZZ_LIMITS) -dict='$(abs_srcdir)/tests/fuzz/'$$target.dict -print_final_stats=1 \
+	  -artifact_prefix=fuzz-build/$$target- fuzz-build/found/$$target '$(abs_srcdir)/tests/fuzz/corpus/'$$target
 
 # The files whose lines are counted; what is left uncovered is mostly memory that ran out and reads that failed,
 # which other tests force.
