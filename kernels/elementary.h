@@ -9,7 +9,7 @@
  *
  * phi(x) / x is a polynomial in s = 2 (x / 5.36)^2 - 1, in which its coefficients stay small. They
  * are weighted least squares with Lawson's iteration, which ends at the smallest largest error of
- * phi, 2.6e-8, rounded to f32; the last makes phi(+-5.36) +-1/2 exactly (it is 4e-8 less), so that
+ * phi, 2.4e-8, rounded to f32; the last makes phi(+-5.36) +-1/2 exactly (it is 4e-8 less), so that
  * gelu of a very negative number is 0.
  */
 #ifndef TSR_ELEMENTARY_H

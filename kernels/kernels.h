@@ -191,7 +191,7 @@ struct tsr_matmul_q {
     float *y;          /* [m, n] */
     size_t ldy;
     size_t m;
-    size_t streams; /* a hint: weights to come are fetched in so many streams; 0, 1: one */
+    size_t streams; /* a hint: weights to come are fetched as one stream; above 1, as four */
 };
 static inline size_t tsr_matmul_q_units(const struct tsr_matmul_q *a)
 {
