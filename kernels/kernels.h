@@ -302,6 +302,7 @@ struct tsr_attention {
     float scale;
     float *triples; /* [batch * rows, heads, parts, d + 2] */
     size_t parts;
+    size_t streams; /* a hint, as for weights: above 1, what single queries read next is fetched, in four */
 };
 static inline size_t tsr_attention_units(const struct tsr_attention *a)
 {
@@ -592,7 +593,7 @@ enum tsr_op {
 
 /* A choice of one implementation per operator: a value, made by tsr_kernels_select. */
 struct tsr_kernels {
-    size_t streams; /* for struct tsr_matmul_q: tsr_cpu_streams() */
+    size_t streams; /* for tsr_matmul_q and tsr_attention: tsr_cpu_streams() */
 #define OP(name, args) tsr_kernel *name;
 #include "kernels.def"
     uint8_t tier[TSR_OPS]; /* enum tsr_tier of each */

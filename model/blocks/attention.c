@@ -215,6 +215,7 @@ static void self_attention(struct tsr_exec *e, const struct tsr_llama_shape *s,
                                                .batch = b->count,
                                                .rows = b->rows,
                                                .heads = s->heads,
+                                               .streams = e->kernels.streams,
                                                .scale = (float)(1 / sqrt((double)s->d))});
     tsr_linear_once(e, mix, m, &w->o, out);
     tsr_release(e, mark);

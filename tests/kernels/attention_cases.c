@@ -226,6 +226,7 @@ static size_t build_attention(struct call *c, const size_t *d)
     for (size_t i = 0; i < total; i++)
         limits[i] = mask_limit(c, d, i);
     a->ldo = case_ld(c, width + 1);
+    a->streams = d[5] % 32 ? 4 : 1;
     if (d[8]) {
         a->parts = tsr_ceil_div(d[5], TSR_KEY_CHUNK);
         a->triples = case_out(c, ELEMENT_F32, total * d[2] * a->parts, d[4] + 2, d[4] + 2);
