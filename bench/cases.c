@@ -2,8 +2,8 @@
  * cases.c: one maker per operator of kernels.def.
  *
  * A maker fills the arguments with random numbers of a sensible size and says what a run needs:
- * operations, bytes, and which limits bind. An operator without a maker does not link. Weights that
- * a model reads once per token are held in copies that together exceed the last cache, and each run
+ * operations, bytes, and which limits bind. An operator without a maker does not link. Weights, keys and values
+ * that a model reads once per token are held in copies that together exceed the last cache, and each run
  * takes the next copy.
  *
  * Bytes: each operand once as read and once as written, at the level that binds; what a second pass
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPIES_BYTES = 160 << 20, COPIES_MAX = 64 };
+enum { COPIES_BYTES = 160 << 20 };
 
 /* A matrix with the rows of a token, of guidance, of four guided pictures and of prompts. */
 #define MATRIX(op, format, label, n, k)                                                            \
@@ -54,6 +54,8 @@ const struct shape bench_shapes[] = {
     {TSR_OP_attention, "prefill f16", 1024, 4096, 128, 16, TSR_F16, 1},
     {TSR_OP_attention, "prefill q8", 576, 576, 128, 16, TSR_T8, 0},
     {TSR_OP_attention, "prefill q8", 1024, 4096, 128, 16, TSR_T8, 1},
+    {TSR_OP_attention, "guided f16", 2, 320, 128, 16, TSR_F16, 0},
+    {TSR_OP_attention, "guided q8", 2, 320, 128, 16, TSR_T8, 0},
     {TSR_OP_attention, "token f16", 1, 4096, 128, 16, TSR_F16, 0},
     {TSR_OP_attention, "token q8", 1, 4096, 128, 16, TSR_T8, 0},
     {TSR_OP_attention, "1 kv head f16", 1, 65536, 128, 1, TSR_F16, 0},
@@ -159,21 +161,26 @@ static float *take_output(struct bench_case *c, size_t count)
     return c->out;
 }
 
-/* Random weights packed as a tile, in as many copies as it takes to leave the caches (at most
- * `copies`). */
+size_t case_copies(size_t bytes, size_t last_cache)
+{
+    const size_t all = last_cache > COPIES_BYTES ? last_cache : COPIES_BYTES;
+    const size_t copies = 1 + all / (bytes + 1);
+
+    return copies < CASE_COPIES ? copies : CASE_COPIES;
+}
+
+/* Random weights packed as a tile; far: in as many copies as it takes to leave the caches. */
 static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t format, size_t n,
-                     size_t k, size_t copies)
+                     size_t k, int far)
 {
     const size_t rows_max = 4096; /* random rows repeat after these */
-    size_t bytes;
+    size_t bytes, copies;
     float *rows;
     char *data;
 
     if (tsr_tile_bytes(&bytes, format, n, k, NULL) != TSR_OK)
         return 0;
-    if (copies > 1)
-        copies =
-            1 + (size_t)COPIES_BYTES / bytes < copies ? 1 + (size_t)COPIES_BYTES / bytes : copies;
+    copies = far ? case_copies(bytes, c->last_cache) : 1;
     rows = take_floats(c, (n < rows_max ? n : rows_max) * k);
     data = take(c, bytes * copies);
     if (rows == NULL || data == NULL)
@@ -188,8 +195,8 @@ static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t forma
     for (size_t i = 1; i < copies; i++)
         memcpy(data + i * bytes, data, bytes);
     *tile = (struct tsr_tile){data, n, k, format};
-    c->rotates = copies > 1 ? &tile->data : NULL;
-    c->copy_base = data;
+    c->rotates[0] = copies > 1 ? &tile->data : NULL;
+    c->copy_base[0] = data;
     c->copies = copies;
     c->copy_bytes = bytes;
     return 1;
@@ -214,7 +221,7 @@ static int make_matmul_q(struct bench_case *c, const struct shape *s)
 {
     struct tsr_matmul_q *a = &c->args.matmul_t8; /* t4 has the same arguments at the same place */
 
-    if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= 12 ? COPIES_MAX : 1) ||
+    if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= CASE_TOKENS) ||
         !take_q8(c, &a->x, s->m, s->k, tsr_round_up(s->k, TSR_BLOCK)))
         return 0;
     a->y = take_output(c, s->m * s->n);
@@ -239,7 +246,7 @@ static int make_matmul_tf(struct bench_case *c, const struct shape *s)
 {
     struct tsr_matmul_f *a = &c->args.matmul_tf;
 
-    if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= 12 ? COPIES_MAX : 1))
+    if (!take_tile(c, &a->w, s->format, s->n, s->k, s->m <= CASE_TOKENS))
         return 0;
     a->x = take_floats(c, s->m * s->k);
     a->ldx = s->k;
@@ -258,7 +265,7 @@ static int make_gather_rows(struct bench_case *c, const struct shape *s)
     int32_t *ids = take(c, s->m * sizeof *ids);
     uint32_t state = 7;
 
-    if (ids == NULL || !take_tile(c, &a->w, s->format, s->n, s->k, COPIES_MAX))
+    if (ids == NULL || !take_tile(c, &a->w, s->format, s->n, s->k, 1))
         return 0;
     for (size_t i = 0; i < s->m; i++)
         ids[i] = (int32_t)(i * TSR_PANEL + next_random(&state) % TSR_PANEL);
@@ -271,25 +278,50 @@ static int make_gather_rows(struct bench_case *c, const struct shape *s)
     return a->y != NULL;
 }
 
-/* m new keys in a cache of n, heads = extra, d = k. */
-static int make_kv(struct bench_case *c, struct tsr_kv *kv, const struct shape *s)
+/* A cache of n keys for `batch` sequences, heads = extra, d = k; far: in as many copies as it takes to leave the
+ * caches. */
+static int make_kv(struct bench_case *c, struct tsr_kv *kv, const struct shape *s, size_t batch, int far)
 {
-    void **bases = take(c, 2 * sizeof *bases);
+    void *(*bases)[2][2]; /* of each copy: keys, values [batch] */
+    size_t keys, values;
+    char *data;
 
-    if (bases == NULL)
+    *kv = (struct tsr_kv){.format = s->format,
+                          .capacity = tsr_round_up(s->n, TSR_PANEL),
+                          .heads = s->extra,
+                          .d = s->k};
+    keys = s->extra * tsr_kv_k_bytes(kv);
+    values = s->extra * tsr_kv_v_bytes(kv);
+    c->copies = far ? case_copies(batch * (keys + values), c->last_cache) : 1;
+    c->copy_bytes = sizeof *bases;
+    bases = take(c, c->copies * sizeof *bases);
+    data = take(c, c->copies * batch * (keys + values));
+    if (bases == NULL || data == NULL)
         return 0;
-    *kv = (struct tsr_kv){
-        &bases[0], &bases[1], s->format, tsr_round_up(s->n, TSR_PANEL), s->extra, s->k};
-    bases[0] = take(c, s->extra * tsr_kv_k_bytes(kv));
-    bases[1] = take(c, s->extra * tsr_kv_v_bytes(kv));
-    return bases[0] != NULL && bases[1] != NULL;
+    for (size_t i = 0; i < c->copies; i++)
+        for (size_t b = 0; b < batch; b++, data += keys + values) {
+            bases[i][0][b] = data;
+            bases[i][1][b] = data + keys;
+        }
+    kv->k = bases[0][0];
+    kv->v = bases[0][1];
+    return 1;
+}
+
+/* Every run takes the next copy. */
+static void rotate_kv(struct bench_case *c, struct tsr_kv *kv)
+{
+    c->rotates[0] = (const void **)(void *)&kv->k;
+    c->rotates[1] = (const void **)(void *)&kv->v;
+    c->copy_base[0] = (const char *)kv->k;
+    c->copy_base[1] = (const char *)kv->v;
 }
 
 static int make_kv_store(struct bench_case *c, const struct shape *s)
 {
     struct tsr_kv_store *a = &c->args.kv_store;
 
-    if (!make_kv(c, &a->kv, s))
+    if (!make_kv(c, &a->kv, s, 1, 0))
         return 0;
     a->ldk = a->ldv = s->extra * s->k;
     a->k = take_floats(c, s->m * a->ldk);
@@ -303,18 +335,18 @@ static int make_kv_store(struct bench_case *c, const struct shape *s)
     return a->k != NULL && a->v != NULL && a->start != NULL;
 }
 
-/* m queries over n keys of d = k, heads = extra: causal unless f32; one query and one head: in parts,
- * merged in the timed run. */
+/* m queries over n keys of d = k, heads = extra: causal unless f32; two queries: of a sequence each; one query and one
+ * head: in parts, merged in the timed run. */
 static int make_attention(struct bench_case *c, const struct shape *s)
 {
     struct tsr_attention *a = &c->args.attention;
-    const size_t width = s->extra * s->k;
+    const size_t width = s->extra * s->k, batch = s->m <= 2 ? s->m : 1;
     struct tsr_kv_store store = {.ldk = width, .ldv = width, .batch = 1, .rows = s->n};
     const struct tsr_kernels kernels = tsr_kernels_select(tsr_cpu_tiers());
     int32_t *limits = take(c, s->m * sizeof *limits);
     size_t start = 0;
 
-    if (limits == NULL || !make_kv(c, &a->kv, s))
+    if (limits == NULL || !make_kv(c, &a->kv, s, batch, s->m <= 2))
         return 0;
     store.kv = a->kv;
     store.k = take_floats(c, s->n * width);
@@ -324,14 +356,23 @@ static int make_attention(struct bench_case *c, const struct shape *s)
     a->out = take_output(c, s->m * width);
     if (store.k == NULL || a->q == NULL || a->out == NULL)
         return 0;
-    kernels.kv_store(&store, 0, tsr_kv_store_units(&store));
+    for (size_t i = 0; i < c->copies * batch; i++) {
+        void *const *const bases = a->kv.k + i / batch * (c->copy_bytes / sizeof *bases) + i % batch;
+
+        store.kv.k = bases;
+        store.kv.v = bases + (a->kv.v - a->kv.k);
+        kernels.kv_store(&store, 0, tsr_kv_store_units(&store));
+    }
+    if (c->copies > 1)
+        rotate_kv(c, &a->kv);
     for (size_t i = 0; i < s->m; i++)
-        limits[i] = (int32_t)(s->format != TSR_F32 ? s->n - s->m + i + 1 : s->n);
+        limits[i] = (int32_t)(batch == 1 && s->format != TSR_F32 ? s->n - s->m + i + 1 : s->n);
     a->limits = limits;
     a->ldq = a->ldo = width;
-    a->batch = 1;
-    a->rows = s->m;
+    a->batch = batch;
+    a->rows = s->m / batch;
     a->heads = s->extra;
+    a->streams = kernels.streams;
     a->scale = 1.0f / sqrtf((float)s->k);
     if (s->m == 1 && s->extra == 1) {
         a->parts = tsr_ceil_div(s->n, TSR_KEY_CHUNK);
@@ -370,7 +411,7 @@ static int make_codebook_nearest(struct bench_case *c, const struct shape *s)
 {
     struct tsr_codebook *a = &c->args.codebook_nearest;
 
-    if (!take_tile(c, &a->w, TSR_F32, s->n, s->k, 1))
+    if (!take_tile(c, &a->w, TSR_F32, s->n, s->k, 0))
         return 0;
     a->x = take_floats(c, s->m * s->k);
     a->ldx = s->k;
@@ -394,7 +435,7 @@ static int make_conv2d_tf(struct bench_case *c, const struct shape *s)
     const size_t taps = s->extra * s->extra;
 
     a->s = conv_shape(s);
-    if (!take_tile(c, &a->weights, s->format, s->n, taps * s->k, 1))
+    if (!take_tile(c, &a->weights, s->format, s->n, taps * s->k, 0))
         return 0;
     a->x = take_floats(c, s->m * s->m * s->k);
     a->y = take_output(c, s->m * s->m * s->n);
@@ -410,7 +451,7 @@ static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
     const size_t taps = s->extra * s->extra, cin = tsr_round_up(s->k, TSR_GROUP);
 
     a->s = conv_shape(s);
-    if (!take_tile(c, &a->weights, TSR_T8, s->n, taps * cin, 1) ||
+    if (!take_tile(c, &a->weights, TSR_T8, s->n, taps * cin, 0) ||
         !take_q8(c, &a->x, s->m * s->m, s->k, cin))
         return 0;
     a->y = take_output(c, s->m * s->m * s->n);
@@ -710,12 +751,14 @@ static int (*const makers[TSR_OPS])(struct bench_case *, const struct shape *) =
 #include "kernels.def"
 };
 
-tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr_error *error)
+tsr_status case_make(struct bench_case *c, const struct shape *shape, size_t last_cache,
+                     struct tsr_error *error)
 {
     struct tsr_work work;
 
     memset(c, 0, sizeof *c);
     c->shape = shape;
+    c->last_cache = last_cache;
     c->memory = LIMIT_COPY;
     if (!makers[shape->op](c, shape))
         return tsr_fail(error, TSR_MEMORY, "no memory to time %s", tsr_op_names[shape->op]);
@@ -748,8 +791,9 @@ static tsr_kernel *kernel_of(const struct tsr_kernels *kernels, unsigned op)
 
 void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels, size_t round)
 {
-    if (c->rotates != NULL)
-        *c->rotates = c->copy_base + round % c->copies * c->copy_bytes;
+    for (size_t i = 0; i < 2; i++)
+        if (c->rotates[i] != NULL)
+            *c->rotates[i] = c->copy_base[i] + round % c->copies * c->copy_bytes;
     if (c->quantizes)
         tsr_pool_run(pool, kernels->quantize_rows, &c->quantize, c->quantize.m);
     tsr_pool_run(pool, kernel_of(kernels, c->shape->op), &c->args, c->units);

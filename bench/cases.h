@@ -7,7 +7,7 @@
 
 #include "limits.h"
 
-enum { CASE_BUFFERS = 16 };
+enum { CASE_BUFFERS = 16, CASE_COPIES = 256, CASE_TOKENS = 12 /* up to so many rows weights come from memory */ };
 
 /* A shape of one operator; what m, n, k and extra mean stands at the maker of the operator. */
 struct shape {
@@ -27,8 +27,8 @@ union case_args {
 #include "kernels.def"
 };
 
-/* A shape made ready to run. Weights exist `copies` times, so that reading them means reading
- * memory. */
+/* A shape made ready to run. Weights, or a cache of keys and values, exist `copies` times, so that reading
+ * them means reading memory. */
 struct bench_case {
     const struct shape *shape;
     union case_args args;
@@ -37,8 +37,9 @@ struct bench_case {
     double bytes;         /* bytes a run must move, at the level that `bound` names */
     enum limit memory;    /* LIMIT_READ: weights come from memory; LIMIT_COPY: rows that fit L2 */
     enum limit peak;      /* LIMIT_F32 or LIMIT_I8 */
-    const void **rotates; /* the pointer in args that walks through the copies, or NULL */
-    const char *copy_base;
+    size_t last_cache;       /* bytes of the machine's */
+    const void **rotates[2]; /* the pointers in args that walk through the copies, or NULL */
+    const char *copy_base[2];
     size_t copies, copy_bytes;
     void *out;
     size_t out_bytes;
@@ -53,11 +54,15 @@ struct bench_case {
     size_t buffer_count;
 };
 
+/* How many copies of so many bytes it takes to leave the caches. */
+size_t case_copies(size_t bytes, size_t last_cache);
+
 /* Makes the case; TSR_MEMORY if it does not fit. case_free in any case. */
-tsr_status case_make(struct bench_case *c, const struct shape *shape, struct tsr_error *error);
+tsr_status case_make(struct bench_case *c, const struct shape *shape, size_t last_cache,
+                     struct tsr_error *error);
 void case_free(struct bench_case *c);
 
-/* One run with the given kernels; `round` picks the copy of the weights. */
+/* One run with the given kernels; `round` picks the copy. */
 void case_run(struct bench_case *c, tsr_pool *pool, const struct tsr_kernels *kernels,
               size_t round);
 

@@ -25,7 +25,7 @@
 void omp_set_num_threads(int threads);
 int omp_pause_resource_all(int kind);
 
-enum { ARGS_MAX = 8, COPIES_MAX = 64, COPIES_BYTES = 160 << 20, PAUSE_HARD = 2 };
+enum { ARGS_MAX = 8, PAUSE_HARD = 2 };
 
 struct onednn {
     dnnl_engine_t engine;
@@ -34,9 +34,9 @@ struct onednn {
     dnnl_primitive_t primitive;
     dnnl_exec_arg_t args[ARGS_MAX];
     int arg_count, weights; /* index of the weights in args, or -1 */
-    dnnl_memory_t copies[COPIES_MAX];
+    dnnl_memory_t copies[CASE_COPIES];
     size_t copy_count;
-    void *buffers[ARGS_MAX + COPIES_MAX];
+    void *buffers[ARGS_MAX + CASE_COPIES];
     size_t buffer_count;
 };
 
@@ -221,8 +221,9 @@ static dnnl_memory_t take_memory(struct onednn *o, const dnnl_memory_desc_t *des
     return memory;
 }
 
-/* Memory for every argument that the primitive names. 0 when memory is out. */
-static int take_arguments(struct onednn *o, int rotate)
+/* Memory for every argument that the primitive names; far: weights in as many copies as it takes to leave the caches. 0
+ * when memory is out. */
+static int take_arguments(struct onednn *o, int far, size_t last_cache)
 {
     static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
 
@@ -236,10 +237,8 @@ static int take_arguments(struct onednn *o, int rotate)
             continue;
         if (names[i] == DNNL_ARG_WEIGHTS) {
             o->weights = o->arg_count;
-            if (rotate)
-                copies = 1 + COPIES_BYTES / (dnnl_memory_desc_get_size(desc) + 1);
-            if (copies > COPIES_MAX)
-                copies = COPIES_MAX;
+            if (far)
+                copies = case_copies(dnnl_memory_desc_get_size(desc), last_cache);
             for (; o->copy_count < copies; o->copy_count++)
                 if ((o->copies[o->copy_count] = take_memory(o, desc)) == NULL)
                     return 0;
@@ -253,7 +252,7 @@ static int take_arguments(struct onednn *o, int rotate)
     return 1;
 }
 
-struct onednn *onednn_new(const struct shape *shape, unsigned threads)
+struct onednn *onednn_new(const struct shape *shape, unsigned threads, size_t last_cache)
 {
     union descriptor descriptor;
     struct onednn *o;
@@ -267,7 +266,7 @@ struct onednn *onednn_new(const struct shape *shape, unsigned threads)
         dnnl_primitive_desc_create(&o->descriptor, &descriptor, NULL, o->engine, NULL) !=
             dnnl_success ||
         dnnl_primitive_create(&o->primitive, o->descriptor) != dnnl_success ||
-        !take_arguments(o, shape->m <= 12)) {
+        !take_arguments(o, shape->m <= CASE_TOKENS, last_cache)) {
         onednn_free(o);
         return NULL;
     }
@@ -312,10 +311,11 @@ void onednn_rest(void)
 
 #else
 
-struct onednn *onednn_new(const struct shape *shape, unsigned threads)
+struct onednn *onednn_new(const struct shape *shape, unsigned threads, size_t last_cache)
 {
     (void)shape;
     (void)threads;
+    (void)last_cache;
     return NULL;
 }
 

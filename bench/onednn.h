@@ -12,7 +12,7 @@ struct onednn;
  * Makes oneDNN's primitive for a shape on `threads` threads; the caller frees it. NULL where oneDNN
  * has no such operator, memory is out, or the build is without oneDNN.
  */
-struct onednn *onednn_new(const struct shape *shape, unsigned threads);
+struct onednn *onednn_new(const struct shape *shape, unsigned threads, size_t last_cache);
 void onednn_free(struct onednn *onednn); /* NULL allowed */
 
 /* One run; `round` picks the copy of the weights. */
