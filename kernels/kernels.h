@@ -99,7 +99,7 @@ enum {
     TSR_Q8_BYTES = 34,    /* bytes of a q8_0 block of 32 values: f16 scale, 32 s8 codes */
     TSR_KEY_CHUNK = 256,  /* keys that are reduced together in attention */
     TSR_REDUCE_BLOCK = 1024,
-    TSR_ATTENTION_ROWS = 16, /* query rows of one unit of attention */
+    TSR_ATTENTION_ROWS = 32, /* query rows of one unit of attention */
     TSR_HEAD_MAX = 512       /* largest head dimension of attention */
 };
 
@@ -284,7 +284,7 @@ static inline size_t tsr_kv_store_units(const struct tsr_kv_store *a)
  * first chunk as it is: M = max(m, m_c); a = exp(m - M); b = exp(m_c - M); l = fma(l, a, l_c * b);
  * o[d] = fma(o[d], a, o_c[d] * b); m = M. out = o / l. No visible key: zeros.
  * t8: q' goes through quantize_rows (k = d) and s_j is as in matmul_t8; v_j = code * scale, which is exact.
- * Unit: (b * kv.heads + kv head) * ceil(rows/16) + block of 16 query rows, all query heads of the kv head.
+ * Unit: (b * kv.heads + kv head) * ceil(rows/32) + block of 32 query rows, all query heads of the kv head.
  *
  * With `parts` > 0 a unit is one chunk of the above (unit * parts + chunk; limits are at most 256 * parts),
  * `out` is not written, and each chunk's triple goes to `triples`: o [d], m + 0, l; those of chunks in which a
