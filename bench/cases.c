@@ -161,12 +161,21 @@ static float *take_output(struct bench_case *c, size_t count)
     return c->out;
 }
 
-size_t case_copies(size_t bytes, size_t last_cache)
+size_t case_copies(size_t bytes, const struct limits *limits)
 {
+    const size_t last_cache = limits->topology.l3_bytes;
     const size_t all = last_cache > COPIES_BYTES ? last_cache : COPIES_BYTES;
     const size_t copies = 1 + all / (bytes + 1);
 
     return copies < CASE_COPIES ? copies : CASE_COPIES;
+}
+
+/* Where copies lie. */
+static void *take_copies(struct bench_case *c, size_t bytes)
+{
+    void *const memory = limits_lend(c->limits, bytes);
+
+    return memory != NULL ? memory : take(c, bytes);
 }
 
 /* Random weights packed as a tile; far: in as many copies as it takes to leave the caches. */
@@ -180,9 +189,9 @@ static int take_tile(struct bench_case *c, struct tsr_tile *tile, uint32_t forma
 
     if (tsr_tile_bytes(&bytes, format, n, k, NULL) != TSR_OK)
         return 0;
-    copies = far ? case_copies(bytes, c->last_cache) : 1;
+    copies = far ? case_copies(bytes, c->limits) : 1;
     rows = take_floats(c, (n < rows_max ? n : rows_max) * k);
-    data = take(c, bytes * copies);
+    data = take_copies(c, bytes * copies);
     if (rows == NULL || data == NULL)
         return 0;
     for (size_t first = 0; first < n; first += rows_max) {
@@ -292,10 +301,10 @@ static int make_kv(struct bench_case *c, struct tsr_kv *kv, const struct shape *
                           .d = s->k};
     keys = s->extra * tsr_kv_k_bytes(kv);
     values = s->extra * tsr_kv_v_bytes(kv);
-    c->copies = far ? case_copies(batch * (keys + values), c->last_cache) : 1;
+    c->copies = far ? case_copies(batch * (keys + values), c->limits) : 1;
     c->copy_bytes = sizeof *bases;
     bases = take(c, c->copies * sizeof *bases);
-    data = take(c, c->copies * batch * (keys + values));
+    data = far ? take_copies(c, c->copies * (keys + values) * batch) : take(c, (keys + values) * batch);
     if (bases == NULL || data == NULL)
         return 0;
     for (size_t i = 0; i < c->copies; i++)
@@ -751,14 +760,15 @@ static int (*const makers[TSR_OPS])(struct bench_case *, const struct shape *) =
 #include "kernels.def"
 };
 
-tsr_status case_make(struct bench_case *c, const struct shape *shape, size_t last_cache,
+tsr_status case_make(struct bench_case *c, const struct shape *shape, struct limits *limits,
                      struct tsr_error *error)
 {
     struct tsr_work work;
 
     memset(c, 0, sizeof *c);
     c->shape = shape;
-    c->last_cache = last_cache;
+    c->limits = limits;
+    limits->lent = 0;
     c->memory = LIMIT_COPY;
     if (!makers[shape->op](c, shape))
         return tsr_fail(error, TSR_MEMORY, "no memory to time %s", tsr_op_names[shape->op]);

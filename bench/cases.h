@@ -37,7 +37,7 @@ struct bench_case {
     double bytes;         /* bytes a run must move, at the level that `bound` names */
     enum limit memory;    /* LIMIT_READ: weights come from memory; LIMIT_COPY: rows that fit L2 */
     enum limit peak;      /* LIMIT_F32 or LIMIT_I8 */
-    size_t last_cache;       /* bytes of the machine's */
+    struct limits *limits;   /* lend memory for the copies */
     const void **rotates[2]; /* the pointers in args that walk through the copies, or NULL */
     const char *copy_base[2];
     size_t copies, copy_bytes;
@@ -55,10 +55,10 @@ struct bench_case {
 };
 
 /* How many copies of so many bytes it takes to leave the caches. */
-size_t case_copies(size_t bytes, size_t last_cache);
+size_t case_copies(size_t bytes, const struct limits *limits);
 
 /* Makes the case; TSR_MEMORY if it does not fit. case_free in any case. */
-tsr_status case_make(struct bench_case *c, const struct shape *shape, size_t last_cache,
+tsr_status case_make(struct bench_case *c, const struct shape *shape, struct limits *limits,
                      struct tsr_error *error);
 void case_free(struct bench_case *c);
 

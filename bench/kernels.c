@@ -422,7 +422,7 @@ static tsr_status run_shape(const struct bench_settings *settings, struct limits
 {
     struct row row = {0};
     struct bench_case c;
-    tsr_status status = case_make(&c, shape, limits->topology.l3_bytes, error);
+    tsr_status status = case_make(&c, shape, limits, error);
 
     if (status == TSR_OK)
         status = check_bits(&c, kernels, error);
@@ -431,8 +431,7 @@ static tsr_status run_shape(const struct bench_settings *settings, struct limits
                             .limits = limits,
                             .kernels = kernels,
                             .set = probe_set_for(kernels->tier[shape->op]),
-                            .onednn = onednn_new(shape, tsr_pool_threads(limits->pool),
-                                                 limits->topology.l3_bytes)};
+                            .onednn = onednn_new(shape, limits)};
 
         measure(&row, &work, settings->repeat);
         onednn_free(work.onednn);

@@ -85,6 +85,16 @@ tsr_status limits_open(struct limits *limits, const struct bench_settings *setti
     return TSR_OK;
 }
 
+void *limits_lend(struct limits *limits, size_t bytes)
+{
+    const size_t size = tsr_round_up(bytes, bytes < HUGE_PAGE ? 64 : HUGE_PAGE);
+
+    if (size > limits->bytes - limits->lent)
+        return NULL;
+    limits->lent += size;
+    return limits->memory + (limits->bytes - limits->lent);
+}
+
 void limits_close(struct limits *limits)
 {
     free(limits->memory);

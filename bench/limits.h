@@ -29,6 +29,7 @@ struct limits {
     struct tsr_topology topology;
     char *memory; /* far larger than the last cache */
     size_t bytes, at; /* of it; where it is read next */
+    size_t lent;      /* bytes of it, from the end on */
     size_t streams, prefetch; /* the best way of reading on this pool */
 };
 
@@ -43,6 +44,13 @@ void limits_use(struct limits *limits, tsr_pool *pool);
 /* Memory to be freed; from 2 MiB on it lies on huge pages where the system grants them, so that
  * pages do not bind. */
 void *bench_memory(size_t bytes);
+
+/*
+ * A part of the memory that the read probe walks, until `lent` is set to 0; NULL: it has no more. What is read from memory
+ * lies there if it can, because pages differ: those taken later may be small ones, or far from the core, or a host's
+ * next choice, and gave half of the bandwidth.
+ */
+void *limits_lend(struct limits *limits, size_t bytes);
 
 /*
  * Bytes or operations a second over all threads of the pool, measured for `seconds` or the shortest

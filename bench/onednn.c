@@ -19,6 +19,7 @@
 
 #include <dnnl.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Of OpenMP, whose threads oneDNN uses; declared here so that compilers without its header build
  * this file. */
@@ -196,34 +197,63 @@ static int (*const describe[TSR_OPS])(union descriptor *, const struct shape *) 
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Memory on the same kind of pages as ours, filled with random floats in [-1, 1) or codes. */
-static dnnl_memory_t take_memory(struct onednn *o, const dnnl_memory_desc_t *desc)
+/* Random floats in [-1, 1) or codes. */
+static void fill(void *data, dnnl_data_type_t type, size_t bytes)
 {
-    const size_t bytes = dnnl_memory_desc_get_size(desc);
-    void *const data = bench_memory(bytes);
-    dnnl_memory_t memory;
     uint32_t state = 1;
 
-    if (data == NULL)
-        return NULL;
-    o->buffers[o->buffer_count++] = data;
-    if (dnnl_memory_create(&memory, desc, o->engine, data) != dnnl_success)
-        return NULL;
     for (size_t i = 0; i < bytes; i++) {
         state = state * 1664525u + 1013904223u;
-        if (desc->data_type == dnnl_f32 && i % 4 == 0 && i + 4 <= bytes)
+        if (type == dnnl_f32 && i % 4 == 0 && i + 4 <= bytes)
             ((float *)data)[i / 4] = (float)(int32_t)state / 2147483648.0f;
-        else if (desc->data_type == dnnl_bf16 && i % 2 == 0 && i + 2 <= bytes)
+        else if (type == dnnl_bf16 && i % 2 == 0 && i + 2 <= bytes)
             ((uint16_t *)data)[i / 2] = (uint16_t)(0x3f00 | state >> 24 | (state & 0x80) << 8);
-        else if (desc->data_type == dnnl_u8 || desc->data_type == dnnl_s8)
+        else if (type == dnnl_u8 || type == dnnl_s8)
             ((uint8_t *)data)[i] = (uint8_t)(state >> 24);
     }
-    return memory;
 }
 
-/* Memory for every argument that the primitive names; far: weights in as many copies as it takes to leave the caches. 0
- * when memory is out. */
-static int take_arguments(struct onednn *o, int far, size_t last_cache)
+/* Memory on the same pages as ours: lent, for copies, else its own. like: what it is a copy of, or NULL. */
+static dnnl_memory_t take_memory(struct onednn *o, const dnnl_memory_desc_t *desc,
+                                 struct limits *lender, const void *like)
+{
+    const size_t bytes = dnnl_memory_desc_get_size(desc);
+    void *data = lender != NULL ? limits_lend(lender, bytes) : NULL;
+    dnnl_memory_t memory;
+
+    if (data == NULL) {
+        data = bench_memory(bytes);
+        if (data == NULL)
+            return NULL;
+        o->buffers[o->buffer_count++] = data;
+    }
+    if (like != NULL)
+        memcpy(data, like, bytes);
+    else
+        fill(data, desc->data_type, bytes);
+    return dnnl_memory_create(&memory, desc, o->engine, data) == dnnl_success ? memory : NULL;
+}
+
+/* The weights, far: in as many copies as it takes to leave the caches. 0 when memory is out. */
+static int take_weights(struct onednn *o, const dnnl_memory_desc_t *desc, int far,
+                        struct limits *limits)
+{
+    const size_t copies = far ? case_copies(dnnl_memory_desc_get_size(desc), limits) : 1;
+    void *first = NULL;
+
+    for (; o->copy_count < copies; o->copy_count++) {
+        dnnl_memory_t *const copy = &o->copies[o->copy_count];
+
+        if ((*copy = take_memory(o, desc, far ? limits : NULL, first)) == NULL)
+            return 0;
+        if (first == NULL)
+            dnnl_memory_get_data_handle(*copy, &first);
+    }
+    return 1;
+}
+
+/* Memory for every argument that the primitive names. 0 when memory is out. */
+static int take_arguments(struct onednn *o, int far, struct limits *limits)
 {
     static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
 
@@ -231,42 +261,38 @@ static int take_arguments(struct onednn *o, int far, size_t last_cache)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const dnnl_memory_desc_t *desc =
             dnnl_primitive_desc_query_md(o->descriptor, dnnl_query_exec_arg_md, names[i]);
-        size_t copies = 1;
 
         if (desc == NULL || desc->ndims == 0)
             continue;
         if (names[i] == DNNL_ARG_WEIGHTS) {
             o->weights = o->arg_count;
-            if (far)
-                copies = case_copies(dnnl_memory_desc_get_size(desc), last_cache);
-            for (; o->copy_count < copies; o->copy_count++)
-                if ((o->copies[o->copy_count] = take_memory(o, desc)) == NULL)
-                    return 0;
+            if (!take_weights(o, desc, far, limits))
+                return 0;
         }
         o->args[o->arg_count].arg = names[i];
         o->args[o->arg_count].memory =
-            names[i] == DNNL_ARG_WEIGHTS ? o->copies[0] : take_memory(o, desc);
+            names[i] == DNNL_ARG_WEIGHTS ? o->copies[0] : take_memory(o, desc, NULL, NULL);
         if (o->args[o->arg_count++].memory == NULL)
             return 0;
     }
     return 1;
 }
 
-struct onednn *onednn_new(const struct shape *shape, unsigned threads, size_t last_cache)
+struct onednn *onednn_new(const struct shape *shape, struct limits *limits)
 {
     union descriptor descriptor;
     struct onednn *o;
 
     if (describe[shape->op] == NULL || (o = calloc(1, sizeof *o)) == NULL)
         return NULL;
-    omp_set_num_threads((int)threads);
+    omp_set_num_threads((int)tsr_pool_threads(limits->pool));
     if (dnnl_engine_create(&o->engine, dnnl_cpu, 0) != dnnl_success ||
         dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags) != dnnl_success ||
         !describe[shape->op](&descriptor, shape) ||
         dnnl_primitive_desc_create(&o->descriptor, &descriptor, NULL, o->engine, NULL) !=
             dnnl_success ||
         dnnl_primitive_create(&o->primitive, o->descriptor) != dnnl_success ||
-        !take_arguments(o, shape->m <= CASE_TOKENS, last_cache)) {
+        !take_arguments(o, shape->m <= CASE_TOKENS, limits)) {
         onednn_free(o);
         return NULL;
     }
@@ -311,11 +337,10 @@ void onednn_rest(void)
 
 #else
 
-struct onednn *onednn_new(const struct shape *shape, unsigned threads, size_t last_cache)
+struct onednn *onednn_new(const struct shape *shape, struct limits *limits)
 {
     (void)shape;
-    (void)threads;
-    (void)last_cache;
+    (void)limits;
     return NULL;
 }
 

@@ -9,10 +9,10 @@
 struct onednn;
 
 /*
- * Makes oneDNN's primitive for a shape on `threads` threads; the caller frees it. NULL where oneDNN
- * has no such operator, memory is out, or the build is without oneDNN.
+ * Makes oneDNN's primitive for a shape, with as many threads as the pool of the limits, which lend memory for copies of
+ * the weights; the caller frees it. NULL where oneDNN has no such operator, memory is out, or the build is without oneDNN.
  */
-struct onednn *onednn_new(const struct shape *shape, unsigned threads, size_t last_cache);
+struct onednn *onednn_new(const struct shape *shape, struct limits *limits);
 void onednn_free(struct onednn *onednn); /* NULL allowed */
 
 /* One run; `round` picks the copy of the weights. */
