@@ -268,6 +268,7 @@ struct tsr_kv_store {
     size_t ldk, ldv;
     const size_t *start; /* [batch] */
     size_t batch, rows;
+    size_t streams; /* a hint, as for weights: above 1, what few rows write next is fetched */
 };
 static inline size_t tsr_kv_store_units(const struct tsr_kv_store *a)
 {

@@ -91,9 +91,10 @@ struct tsr_batch {
     int32_t *limits;        /* [count * rows] from here on made by tsr_batch_prepare */
     float *cosines, *sines; /* [count * rows, d / 2] */
     void **k, **v;          /* [count] */
+    size_t streams;         /* tsr_kernels' where single rows read keys and values from memory, else 1 */
 };
 
-/* Takes and fills limits (causal), the rope table and room for pointers. */
+/* Takes and fills limits (causal), the rope table and room for pointers; sets streams. */
 void tsr_batch_prepare(struct tsr_exec *e, struct tsr_batch *b,
                        const float *inv_freq /* [d / 2] */);
 

@@ -107,6 +107,7 @@ static size_t build_kv_store(struct call *c, const size_t *d)
     a->start = start = case_in(c, d[0] * sizeof *start, sizeof *start);
     for (size_t b = 0; b < d[0]; b++)
         start[b] = b ? 0 : d[3] - d[4] - (d[3] - d[4]) / 3;
+    a->streams = d[1] % 2 ? 4 : 1;
     return tsr_kv_store_units(a);
 }
 
