@@ -304,7 +304,7 @@ static int make_kv(struct bench_case *c, struct tsr_kv *kv, const struct shape *
     c->copies = far ? case_copies(batch * (keys + values), c->limits) : 1;
     c->copy_bytes = sizeof *bases;
     bases = take(c, c->copies * sizeof *bases);
-    data = far ? take_copies(c, c->copies * (keys + values) * batch) : take(c, (keys + values) * batch);
+    data = take_copies(c, c->copies * batch * (keys + values));
     if (bases == NULL || data == NULL)
         return 0;
     for (size_t i = 0; i < c->copies; i++)

@@ -13,7 +13,7 @@
 
 enum {
     UNITS_A_THREAD = 4,  /* enough for threads to finish together */
-    NEAR_BYTES = 1 << 20 /* of a cache that L2 keeps from token to token: fetching it costs 4 % of the mini model's */
+    NEAR_BYTES = 1 << 20 /* of a cache that L2 keeps from token to token; fetching it would only cost */
 };
 
 /* ---- cache ----------------------------------------------------------------------------------- */
