@@ -3,8 +3,8 @@
  *
  * x86-64: cpuid says what the core has, xgetbv says which registers the system saves across a
  * context switch; both are needed, and neither is an AVX instruction, so this file runs on any
- * x86-64 (xgetbv only where OSXSAVE says it exists). AArch64: the kernel's HWCAP words say both at
- * once. Sources: Intel SDM vol. 1 chapters 14 and 15; Linux
+ * x86-64 (xgetbv only where OSXSAVE says it exists); AMX's tiles must be asked for, besides.
+ * AArch64: the kernel's HWCAP words say both at once. Sources: Intel SDM vol. 1 chapters 14 and 15; Linux
  * Documentation/arch/arm64/elf_hwcaps.rst.
  */
 #include "kernels.h"
@@ -12,6 +12,8 @@
 #if defined(__x86_64__)
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
     LEAF1_ECX = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29,     /* FMA OSXSAVE AVX F16C */
@@ -19,11 +21,13 @@ enum {
     LEAF7_EBX_512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30, /* AVX512 F DQ CD BW */
     LEAF7_ECX_512 = 1u << 11,                                  /* AVX512 VNNI */
     LEAF7_ECX_GFNI = 1u << 8,                                  /* GFNI */
+    LEAF7_EDX_AMX = 1u << 24 | 1u << 25,                       /* AMX TILE INT8 */
     LEAF7_EDX_FP16 = 1u << 23,                                 /* AVX512 FP16 */
     LEAF71_EAX_VNNI = 1u << 4,                                 /* AVX-VNNI */
     LEAF71_EAX_BF16 = 1u << 5,                                 /* AVX512 BF16 */
     XCR0_YMM = 0x06,                                           /* SSE and AVX state */
-    XCR0_ZMM = 0xe6                                            /* and opmask, zmm0-15, zmm16-31 */
+    XCR0_ZMM = 0xe6,                                           /* and opmask, zmm0-15, zmm16-31 */
+    XCR0_TILE = 3u << 17                                       /* tile configuration and data */
 };
 #define LEAF7_EBX_VL (1u << 31) /* AVX512 VL; does not fit an enum constant */
 
@@ -36,14 +40,26 @@ static uint32_t saved_state(void)
     return low;
 }
 
+/*
+ * Linux keeps AMX's tiles from a process until it asks (Documentation/arch/x86/xstate.rst), because they are 8
+ * KiB more of each thread to save. Alternate signal stacks must have room for them: where one has not, the
+ * answer is no; later ones must.
+ */
+static int tiles_granted(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
 uint32_t tsr_cpu_tiers(void)
 {
-    uint32_t a, b, c, d, b7, c7, state, subleaf_max, tiers;
+    uint32_t a, b, c, d, b7, c7, d7, state, subleaf_max, tiers;
 
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & LEAF1_ECX) != LEAF1_ECX)
         return 0;
     state = saved_state();
-    if ((state & XCR0_YMM) != XCR0_YMM || !__get_cpuid_count(7, 0, &subleaf_max, &b7, &c7, &d) ||
+    if ((state & XCR0_YMM) != XCR0_YMM || !__get_cpuid_count(7, 0, &subleaf_max, &b7, &c7, &d7) ||
         (b7 & LEAF7_EBX) != LEAF7_EBX)
         return 0;
     tiers = 1u << TSR_TIER_ref | 1u << TSR_TIER_avx2;
@@ -54,6 +70,9 @@ uint32_t tsr_cpu_tiers(void)
         tiers |= 1u << TSR_TIER_avx512;
         if (c7 & LEAF7_ECX_GFNI)
             tiers |= 1u << TSR_TIER_avx512x2;
+        if ((c7 & LEAF7_ECX_GFNI) && (d7 & LEAF7_EDX_AMX) == LEAF7_EDX_AMX &&
+            (state & XCR0_TILE) == XCR0_TILE && tiles_granted())
+            tiers |= 1u << TSR_TIER_amx;
     }
     return tiers;
 }

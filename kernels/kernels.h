@@ -3,9 +3,9 @@
  *
  * An operator is a pure function: it allocates nothing, starts no threads, keeps no state and cannot
  * fail. Its arguments stand in a struct whose comment is the whole contract, down to the order of the
- * roundings, so every tier (ref, avx2, avxvnni, avx512, avx512x2, neon, neondot, i8mm) returns the same
- * bits for any number of threads. A call computes the units [begin, end) of its work; tsr_<args>_units() says how
- * many there are, and disjoint ranges may run on different threads at the same time. par.h hands them
+ * roundings, so every tier (ref, avx2, avxvnni, avx512, avx512x2, amx, neon, neondot, i8mm) returns
+ * the same bits for any number of threads. A call computes the units [begin, end) of its work; tsr_<args>_units()
+ * says how many there are, and disjoint ranges may run on different threads at the same time. par.h hands them
  * out to a pool of threads; without par.h call `k.rmsnorm(&args, 0, tsr_norm_units(&args))`.
  *
  * Preconditions hold for all operators: pointers are valid for the stated shapes, sizes are as stated,
@@ -619,7 +619,8 @@ TSR_API extern const uint32_t tsr_fast_tiers;
 
 /*
  * The exact tiers this CPU and its operating system can run, as bits 1 << tier. 0: below the floor (x86-64 with
- * AVX2, FMA, F16C, BMI2; AArch64): nothing may be run, not even ref.
+ * AVX2, FMA, F16C, BMI2; AArch64): nothing may be run, not even ref. Where there is AMX, this asks Linux for its
+ * registers: alternate signal stacks of the process must have room for them from then on (sysconf(_SC_SIGSTKSZ)).
  */
 TSR_API uint32_t tsr_cpu_tiers(void);
 

@@ -26,8 +26,8 @@ TILE_SOURCES = kernels/vec/quantize_rows.inc kernels/vec/quantize_blocks.inc \
 if X86
 libtsr_ref_la_CFLAGS += -mfma
 
-KERNEL_LIBS += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la libtsr_avx512x2.la libtsr_bf16.la
-noinst_LTLIBRARIES += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la libtsr_avx512x2.la libtsr_bf16.la
+KERNEL_LIBS += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la libtsr_avx512x2.la libtsr_amx.la libtsr_bf16.la
+noinst_LTLIBRARIES += libtsr_avx2.la libtsr_avxvnni.la libtsr_avx512.la libtsr_avx512x2.la libtsr_amx.la libtsr_bf16.la
 AVX2_FLAGS = -mavx2 -mfma -mf16c -mbmi2 $(VZEROUPPER_FLAGS)
 AVX512_FLAGS = $(AVX2_FLAGS) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx512vnni \
 	-mprefer-vector-width=512
@@ -66,6 +66,9 @@ libtsr_avx512_la_SOURCES += kernels/x86/kv_store_avx512.c
 libtsr_avx512x2_la_SOURCES = kernels/x86/matmul_t8_avx512x2.c kernels/x86/matmul_t4_avx512x2.c \
 	kernels/x86/conv2d_t8_avx512x2.c kernels/x86/attention_avx512x2.c
 libtsr_avx512x2_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS) -mgfni
+libtsr_amx_la_SOURCES = kernels/x86/matmul_amx.inc \
+	kernels/x86/matmul_t8_amx.c kernels/x86/matmul_t4_amx.c
+libtsr_amx_la_CFLAGS = $(AM_CFLAGS) $(AVX512_FLAGS) -mgfni -mamx-tile -mamx-int8
 libtsr_bf16_la_SOURCES = kernels/x86/products_bf16.c
 libtsr_bf16_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS) -mavx512bf16
 endif

@@ -57,7 +57,7 @@ grep "^$fingerprint " "$golden" >expected || {
 }
 checks=0
 bad=0
-for tier in ${TSR_TIERS:-ref avx2 avxvnni avx512 avx512x2 neon neondot i8mm}; do
+for tier in ${TSR_TIERS:-ref avx2 avxvnni avx512 avx512x2 amx neon neondot i8mm}; do
     tessera info --cpu --cpu-isa $tier >/dev/null 2>&1 || { echo "skipped: tier $tier (not in this CPU)"; continue; }
     counts='1 2'
     # what takes longest of all that an emulator runs

@@ -141,7 +141,7 @@ Test(kernels, table)
 }
 
 #if defined(__x86_64__)
-enum { LAST_EXACT = TSR_TIER_avx512x2 };
+enum { LAST_EXACT = TSR_TIER_amx };
 #else
 enum { LAST_EXACT = TSR_TIER_i8mm };
 #endif
@@ -193,7 +193,7 @@ Test(kernels, tiers_parse)
     cr_assert_eq(tsr_tiers_parse(&tiers, text, all & ~last, &error), TSR_OK,
                  "removing what is not there");
 #if defined(__x86_64__)
-    const uint32_t twins = 1u << TSR_TIER_avx512 | 1u << TSR_TIER_avx512x2;
+    const uint32_t twins = 1u << TSR_TIER_avx512 | 1u << TSR_TIER_avx512x2 | 1u << TSR_TIER_amx;
     cr_assert_eq(tsr_tiers_parse(&tiers, "-avx512", all, &error), TSR_OK);
     cr_assert_eq(tiers, usual & ~twins, "a twin builds on it");
     cr_assert_eq(tsr_tiers_parse(&tiers, "avx512", all, &error), TSR_OK);

@@ -139,7 +139,7 @@ same "$work/out" "$TSR_SRCDIR/tools/completion/tessera"
 # ---- the same bytes for every tier and number of threads ----
 "$program" describe -m "$model" --image "$picture" -n 16 >"$work/text"
 # TSR_TIERS: of these alone
-for tier in ${TSR_TIERS:-ref avx2 avxvnni avx512 avx512x2 neon neondot i8mm}; do
+for tier in ${TSR_TIERS:-ref avx2 avxvnni avx512 avx512x2 amx neon neondot i8mm}; do
     "$program" info --cpu --cpu-isa $tier >/dev/null 2>&1 || { echo "skipped: tier $tier (not in this CPU)"; continue; }
     for threads in 1 2 3; do
         expect 0 "" "$program" draw -m "$model" -p "a picture" -o "$work/b.png" -s 7 --cpu-isa $tier -t $threads
