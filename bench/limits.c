@@ -33,9 +33,11 @@ const char *const limit_names[LIMITS] = {"read", "L2", "copy", "L3", "f32", "int
 const struct probe_set *probe_set_for(unsigned tier)
 {
 #if defined(__x86_64__)
-    switch (tier == TSR_TIER_bf16 ? tier : tsr_tier_bases[tier]) {
+    switch (tier == TSR_TIER_bf16 || tier == TSR_TIER_amx ? tier : tsr_tier_bases[tier]) {
     case TSR_TIER_bf16:
         return &probes_bf16;
+    case TSR_TIER_amx:
+        return &probes_amx;
     case TSR_TIER_avx512:
         return &probes_avx512;
     case TSR_TIER_avxvnni:
@@ -62,15 +64,13 @@ void *bench_memory(size_t bytes)
 tsr_status limits_open(struct limits *limits, const struct bench_settings *settings,
                        struct tsr_error *error)
 {
-    unsigned best = 0;
     tsr_status status;
 
     memset(limits, 0, sizeof *limits);
     for (unsigned i = 0; i < TSR_TIERS; i++)
         if ((settings->tiers | tsr_cpu_fast_tiers()) >> i & 1 &&
             settings->tiers >> tsr_tier_bases[i] & 1)
-            best = i;
-    limits->set = probe_set_for(best);
+            *(tsr_fast_tiers >> i & 1 ? &limits->fast : &limits->set) = probe_set_for(i);
     status = tsr_topology_read(&limits->topology, NULL, error);
     if (status != TSR_OK)
         return status;
@@ -306,7 +306,9 @@ static tsr_status bench_threads(const struct bench_settings *settings, struct li
         limits_use(limits, pool);
         for (size_t which = 0; which < LIMITS; which++) {
             for (size_t i = 0; i < settings->repeat; i++)
-                values[i] = limit_measure(limits, limits->set, (enum limit)which, 0.005);
+                values[i] = limit_measure(
+                    limits, which == LIMIT_BF16 && limits->fast ? limits->fast : limits->set,
+                    (enum limit)which, 0.005);
             median[which] = bench_median(values, settings->repeat, &spread[which]);
         }
         print_row(settings, limits, median, spread, last);

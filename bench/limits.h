@@ -25,7 +25,7 @@ extern const char *const limit_names[LIMITS];
 
 struct limits {
     tsr_pool *pool;              /* limits_use */
-    const struct probe_set *set; /* of the best tier: bandwidths */
+    const struct probe_set *set, *fast; /* of the best exact tier; of the best fast one, or NULL */
     struct tsr_topology topology;
     char *memory; /* far larger than the last cache */
     size_t bytes, at; /* of it; where it is read next */

@@ -8,7 +8,7 @@ libbench_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 libbench_la_LIBADD = $(DNNL_LIBS)
 
 if X86
-BENCH_PROBES = libbench_avx2.la libbench_avxvnni.la libbench_avx512.la libbench_bf16.la
+BENCH_PROBES = libbench_avx2.la libbench_avxvnni.la libbench_avx512.la libbench_bf16.la libbench_amx.la
 noinst_LTLIBRARIES += $(BENCH_PROBES)
 libbench_avx2_la_SOURCES = bench/probe_avx2.c bench/probe_x86.inc
 libbench_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_FLAGS)
@@ -18,6 +18,8 @@ libbench_avx512_la_SOURCES = bench/probe_avx512.c
 libbench_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_FLAGS)
 libbench_bf16_la_SOURCES = bench/probe_bf16.c
 libbench_bf16_la_CFLAGS = $(AM_CFLAGS) $(AVX512_FLAGS) -mavx512bf16
+libbench_amx_la_SOURCES = bench/probe_amx.c
+libbench_amx_la_CFLAGS = $(AM_CFLAGS) $(AVX512_FLAGS) -mamx-tile -mamx-int8
 libbench_la_LIBADD += $(BENCH_PROBES)
 endif
 if ARM

@@ -42,7 +42,8 @@ struct probe_set {
     double f32_ops, i8_ops, bf16_ops, mix_ops;
 };
 
-extern const struct probe_set probes_avx2, probes_avx512, probes_avxvnni, probes_bf16, probes_neon;
+extern const struct probe_set probes_avx2, probes_avx512, probes_avxvnni, probes_bf16, probes_amx,
+    probes_neon;
 
 /* The set for a tier. */
 const struct probe_set *probe_set_for(unsigned tier);

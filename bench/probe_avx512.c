@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#ifndef PREFIX /* probe_bf16.c has more */
+#ifndef PREFIX /* probe_bf16.c and probe_amx.c have more */
 #define PREFIX avx512
 #endif
 #define VI __m512i
