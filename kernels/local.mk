@@ -66,8 +66,8 @@ libtsr_avx512_la_SOURCES += kernels/x86/kv_store_avx512.c
 libtsr_avx512x2_la_SOURCES = kernels/x86/matmul_t8_avx512x2.c kernels/x86/matmul_t4_avx512x2.c \
 	kernels/x86/conv2d_t8_avx512x2.c kernels/x86/attention_avx512x2.c
 libtsr_avx512x2_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS) -mgfni
-libtsr_amx_la_SOURCES = kernels/x86/matmul_amx.inc \
-	kernels/x86/matmul_t8_amx.c kernels/x86/matmul_t4_amx.c
+libtsr_amx_la_SOURCES = kernels/x86/tile_amx.h kernels/x86/matmul_amx.inc \
+	kernels/x86/matmul_t8_amx.c kernels/x86/matmul_t4_amx.c kernels/x86/conv2d_t8_amx.c
 libtsr_amx_la_CFLAGS = $(AM_CFLAGS) $(AVX512_FLAGS) -mgfni -mamx-tile -mamx-int8
 libtsr_bf16_la_SOURCES = kernels/x86/products_bf16.c
 libtsr_bf16_la_CFLAGS = $(AM_CFLAGS) $(SLEEF_CFLAGS) $(AVX512_FLAGS) -mavx512bf16

@@ -1,0 +1,109 @@
+/*
+ * conv2d_t8 on AMX: tile_amx.h, whose rows are output pixels.
+ *
+ * The pixels of the rows asked for are taken in strips of AMX_TILES tiles, which may span rows. For
+ * each AMX_PANELS panels of outputs a strip runs over tap after tap, block after block: the codes
+ * that a block reads of each pixel are gathered, zeros where the tap is outside, so that a tile
+ * neither knows borders nor strides. Strips of fewer than CONV_LEAST pixels unpack too much for
+ * what they run: avx512x2 takes them.
+ */
+#include "impl.h"
+#include "tile_amx.h"
+
+enum { CONV_PIXELS = AMX_TILES * AMX_ROWS, CONV_LEAST = 48 };
+
+/* What one block reads of a strip's pixels; of a last tile that is not full the rest stays as it
+ * was. */
+struct conv_strip {
+    int8_t codes[CONV_PIXELS][TSR_ACT_BLOCK];
+    float scales[CONV_PIXELS];
+};
+
+/* Groups [4 * block, ..) of `pixels` output pixels from `pixel` on, under tap (ky, kx). */
+static void conv_gather(struct conv_strip *strip, const struct tsr_conv2d_q *a, size_t pixel,
+                        size_t pixels, size_t ky, size_t kx, size_t block)
+{
+    const size_t at = block * TSR_ACT_BLOCK;
+    const size_t bytes = a->x.ldc - at < TSR_ACT_BLOCK ? a->x.ldc - at : TSR_ACT_BLOCK;
+    size_t oy = pixel / a->s.ow, ox = pixel % a->s.ow;
+
+    for (size_t i = 0; i < pixels; i++) {
+        const size_t y = oy * a->s.stride + ky - a->s.pad_top;
+        const size_t x = ox * a->s.stride + kx - a->s.pad_left;
+        const int inside = y < a->s.h && x < a->s.w; /* -1 is the largest size_t */
+        const size_t from = y * a->s.w + x;
+
+        if (inside && bytes == TSR_ACT_BLOCK)
+            memcpy(strip->codes[i], a->x.codes + from * a->x.ldc + at, TSR_ACT_BLOCK);
+        else if (inside)
+            memcpy(strip->codes[i], a->x.codes + from * a->x.ldc + at, bytes);
+        else
+            memset(strip->codes[i], 0, TSR_ACT_BLOCK);
+        strip->scales[i] = inside ? a->x.scales[from * a->x.lds + block] : 0;
+        if (++ox == a->s.ow) {
+            ox = 0;
+            oy++;
+        }
+    }
+}
+
+static void conv_run(const struct amx_job *job)
+{
+    amx_run(job, AMX_ROWS);
+}
+
+static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels)
+{
+    const size_t groups = tsr_ceil_div(a->s.cin, TSR_GROUP), cout = a->weights.n;
+    const size_t step = tsr_panel_bytes(TSR_T8, a->weights.k);
+    const size_t panels = tsr_ceil_div(cout, TSR_PANEL);
+    struct amx_group w[AMX_PANELS][AMX_GROUPS] __attribute__((aligned(64)));
+    float acc[AMX_TILES][AMX_PANELS][AMX_SUMS] __attribute__((aligned(64)));
+    struct conv_strip strip __attribute__((aligned(64)));
+    struct amx_job job = {.x = strip.codes[0],
+                          .scales = strip.scales,
+                          .ldx = TSR_ACT_BLOCK,
+                          .lds = 1,
+                          .tiles = tsr_ceil_div(pixels, AMX_ROWS),
+                          .whole = 1,
+                          .w = (const struct amx_group(*)[AMX_GROUPS])w,
+                          .acc = acc};
+
+    memset(&strip, 0, sizeof strip);
+    for (size_t panel = 0; panel < panels; panel += job.panels) {
+        const uint8_t *const data = (const uint8_t *)a->weights.data + panel * step;
+        const size_t n = panel * TSR_PANEL;
+
+        job.panels = panels - panel < AMX_PANELS ? panels - panel : AMX_PANELS;
+        amx_start(acc, job.tiles, job.panels, a->bias ? a->bias + n : NULL, cout - n);
+        for (size_t tap = 0; tap < a->s.kh * a->s.kw; tap++)
+            for (size_t block = 0, g = 0; g < groups; block++, g += AMX_GROUPS) {
+                for (size_t p = 0; p < job.panels; p++)
+                    amx_unpack(w[p], data + p * step, tap * groups + g, groups - g, 8);
+                conv_gather(&strip, a, pixel, pixels, tap / a->s.kw, tap % a->s.kw, block);
+                conv_run(&job);
+            }
+        for (size_t i = 0; i < pixels; i++)
+            amx_finish(a->y + (pixel + i) * cout + n, acc[i / AMX_ROWS], i % AMX_ROWS, job.panels,
+                       cout - n);
+    }
+}
+
+void tsr_conv2d_t8_amx(const void *args, size_t begin, size_t end)
+{
+    const struct tsr_conv2d_q *a = args;
+    const size_t pixels = begin < end ? (end - begin) * a->s.ow : 0;
+    const size_t cuts = tsr_ceil_div(pixels, CONV_PIXELS);
+
+    if (pixels < CONV_LEAST) {
+        tsr_conv2d_t8_avx512x2(args, begin, end);
+        return;
+    }
+    amx_begin(AMX_ROWS);
+    for (size_t i = 0, pixel = begin * a->s.ow; i < cuts; i++) {
+        const size_t strip = tsr_ceil_div(end * a->s.ow - pixel, cuts - i);
+        conv_strip(a, pixel, strip);
+        pixel += strip;
+    }
+    amx_end();
+}
