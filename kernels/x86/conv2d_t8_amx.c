@@ -47,11 +47,6 @@ static void conv_gather(struct conv_strip *strip, const struct tsr_conv2d_q *a, 
     }
 }
 
-static void conv_run(const struct amx_job *job)
-{
-    amx_run(job, AMX_ROWS);
-}
-
 static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels)
 {
     const size_t groups = tsr_ceil_div(a->s.cin, TSR_GROUP), cout = a->weights.n;
@@ -66,6 +61,7 @@ static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels
                           .lds = 1,
                           .tiles = tsr_ceil_div(pixels, AMX_ROWS),
                           .whole = 1,
+                          .ahead = a->weights.data, /* fetching ahead brought nothing */
                           .w = (const struct amx_group(*)[AMX_GROUPS])w,
                           .acc = acc};
 
@@ -81,7 +77,7 @@ static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels
                 for (size_t p = 0; p < job.panels; p++)
                     amx_unpack(w[p], data + p * step, tap * groups + g, groups - g, 8);
                 conv_gather(&strip, a, pixel, pixels, tap / a->s.kw, tap % a->s.kw, block);
-                conv_run(&job);
+                amx_run(&job, AMX_ROWS);
             }
         for (size_t i = 0; i < pixels; i++)
             amx_finish(a->y + (pixel + i) * cout + n, acc[i / AMX_ROWS], i % AMX_ROWS, job.panels,

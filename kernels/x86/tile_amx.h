@@ -18,8 +18,9 @@
  *     exact: 34 cycles, 41 with conversions. A product read right after it was stored fills the
  *     schedulers with what waits for it: 44; read two products later 38. With all the rest 43 in a
  *     loop of assembly, 47 to 50 here. Where tile instructions lie across a boundary of 32 bytes,
- *     all takes twice as long, so AMX_STEP is aligned. The peak of tdpbssd would be 9, of a product
- * and what the contract needs 39 (bench/probe_amx.c).
+ *     all takes twice as long, so AMX_STEP is aligned.
+ *
+ * The peak of tdpbssd would be 9, of a product and what the contract needs 39 (bench/probe_amx.c).
  */
 #ifndef TSR_TILE_AMX_H
 #define TSR_TILE_AMX_H
@@ -60,9 +61,9 @@ struct amx_job {
     int whole; /* two stored blocks of 64 k; else of one, after which x is not read */
     const struct amx_group (*w)[AMX_GROUPS]; /* [panels] */
     float (*acc)[AMX_PANELS][AMX_SUMS];      /* [tiles] */
-    const char
-        *ahead; /* stored weights of the first panel that each tile fetches `fetch` bytes of, */
-    size_t fetch, step; /* as of the others, a step apart */
+    /* Each tile fetches `fetch` bytes of each panel's weights, from `ahead` on, a step apart. */
+    const char *ahead;
+    size_t fetch, step;
 };
 
 TILE_INLINE __mmask16 amx_mask(size_t outputs)
