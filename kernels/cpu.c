@@ -68,11 +68,12 @@ uint32_t tsr_cpu_tiers(void)
     if ((state & XCR0_ZMM) == XCR0_ZMM && (b7 & LEAF7_EBX_512) == LEAF7_EBX_512 &&
         (b7 & LEAF7_EBX_VL) && (c7 & LEAF7_ECX_512)) {
         tiers |= 1u << TSR_TIER_avx512;
-        if (c7 & LEAF7_ECX_GFNI)
+        if (c7 & LEAF7_ECX_GFNI) {
             tiers |= 1u << TSR_TIER_avx512x2;
-        if ((c7 & LEAF7_ECX_GFNI) && (d7 & LEAF7_EDX_AMX) == LEAF7_EDX_AMX &&
-            (state & XCR0_TILE) == XCR0_TILE && tiles_granted())
-            tiers |= 1u << TSR_TIER_amx;
+            if ((d7 & LEAF7_EDX_AMX) == LEAF7_EDX_AMX && (state & XCR0_TILE) == XCR0_TILE &&
+                tiles_granted())
+                tiers |= 1u << TSR_TIER_amx;
+        }
     }
     return tiers;
 }

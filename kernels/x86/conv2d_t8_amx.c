@@ -88,7 +88,7 @@ static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels
 void tsr_conv2d_t8_amx(const void *args, size_t begin, size_t end)
 {
     const struct tsr_conv2d_q *a = args;
-    const size_t pixels = begin < end ? (end - begin) * a->s.ow : 0;
+    const size_t pixels = (end - begin) * a->s.ow;
     const size_t cuts = tsr_ceil_div(pixels, CONV_PIXELS);
 
     if (pixels < CONV_LEAST) {

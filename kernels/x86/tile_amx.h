@@ -204,8 +204,8 @@ TILE_INLINE void amx_add(float *acc, const __m512 *t, const float *scale, size_t
 
 TILE_INLINE void amx_run(const struct amx_job *job, int R)
 {
-    const int8_t *x = job->x,
-                 *second = job->whole ? x + 2 * TSR_GROUP : x; /* else any: its weights are 0 */
+    const int8_t *x = job->x;
+    const size_t half = job->whole ? 2 * TSR_GROUP : 0; /* 0: any codes do, their weights are 0 */
     const size_t ldx = job->ldx, lds = job->lds;
     const float *scales = job->scales, *scale = NULL;
     const struct amx_group *before = NULL; /* the unit whose products are not all added yet, */
@@ -218,8 +218,8 @@ TILE_INLINE void amx_run(const struct amx_job *job, int R)
     for (size_t i = 0; i < job->tiles; i++) {
         AMX_LOAD(4, x, ldx);
         AMX_LOAD(5, x + TSR_GROUP, ldx);
-        AMX_LOAD(6, second, ldx);
-        AMX_LOAD(7, second + TSR_GROUP, ldx);
+        AMX_LOAD(6, x + half, ldx);
+        AMX_LOAD(7, x + half + TSR_GROUP, ldx);
         for (size_t p = 0; p < job->panels; p++) {
             const struct amx_group *w = job->w[p];
             const char *ahead = job->ahead + p * job->step + i * job->fetch;
@@ -247,7 +247,6 @@ TILE_INLINE void amx_run(const struct amx_job *job, int R)
             scale = scales;
         }
         x += (size_t)R * ldx;
-        second += (size_t)R * ldx;
         scales += (size_t)R * lds;
     }
     AMX_STORE(0, s->product[2]);
