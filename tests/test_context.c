@@ -304,6 +304,44 @@ Test(context, pictures_drawn_together_are_those_drawn_alone)
     }
 }
 
+/* A drawing lays out the cache anew, by the length of its prompt, over what the one before has left
+ * there. */
+Test(context, a_drawing_after_others_is_that_drawn_first)
+{
+    static const char *const prompts[] = {
+        "three pears",
+        "three pears, two plums and one apple on a table of wood before a window in the morning"};
+    tsr_model *model = model_converted(model_fixtures[1], TSR_T4);
+    const struct tsr_settings settings = {
+        .temperature = 1, .guidance = 5, .cache_format = ~0u, .count = 3, .wants = TSR_PICTURE};
+    const size_t cells = 3 * model->net.traits.codes;
+    int32_t *first[2] = {malloc(cells * sizeof **first), malloc(cells * sizeof **first)};
+    int32_t *later = malloc(cells * sizeof *later);
+    tsr_context *context = context_new(model, NULL, &settings);
+    struct tsr_error error = {.message = ""};
+    size_t capacity[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        tsr_context *fresh = context_new(model, NULL, &settings);
+        cr_assert_eq(tsr_prompt_user(fresh, prompts[i], NULL, 0, &error), TSR_OK);
+        cr_assert_eq(context_run(fresh, TSR_PICTURE, first[i], cells), cells);
+        capacity[i] = fresh->draw.capacity;
+        cr_assert_leq(capacity[i], fresh->draw_room);
+        tsr_context_free(fresh);
+    }
+    cr_assert_lt(capacity[0], capacity[1]);
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(tsr_prompt_user(context, prompts[i % 2], NULL, 0, &error), TSR_OK);
+        cr_assert_eq(context_run(context, TSR_PICTURE, later, cells), cells);
+        cr_assert(memcmp(later, first[i % 2], cells * sizeof *later) == 0, "drawing %zu", i);
+    }
+    tsr_context_free(context);
+    free(first[0]);
+    free(first[1]);
+    free(later);
+    tsr_model_close(model);
+}
+
 /* The first word of the known answer for key 0 and counter 0 (Random123, kat_vectors). */
 Test(context, random_numbers_are_philox)
 {

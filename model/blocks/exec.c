@@ -10,7 +10,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ALIGN = 64 };
 
@@ -62,6 +64,18 @@ void *tsr_block_new(size_t bytes)
         return NULL;
     block = (uint8_t *)tsr_round_up((uintptr_t)raw + sizeof(void *), ALIGN);
     memcpy(block - sizeof(void *), &raw, sizeof raw);
+    return block;
+}
+
+void *tsr_block_huge(size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uint8_t *block = tsr_block_new(bytes);
+    const uintptr_t begin = tsr_round_up((uintptr_t)block, page);
+    const uintptr_t end = ((uintptr_t)block + bytes) / page * page;
+
+    if (block != NULL && begin < end)
+        madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* a wish */
     return block;
 }
 

@@ -67,6 +67,9 @@ static inline void tsr_release(struct tsr_exec *e, size_t mark)
 /* A zeroed block of memory, 64-byte aligned, that lives longer than a pass; NULL when there is
  * none. */
 void *tsr_block_new(size_t bytes);
+/* The same for what is filled from its start on and read again and again: on huge pages, if the
+ * system has them. */
+void *tsr_block_huge(size_t bytes);
 void tsr_block_free(void *block); /* NULL allowed */
 
 #define OP(name, args_)                                                                            \

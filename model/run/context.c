@@ -91,6 +91,7 @@ static tsr_status size_caches(struct tsr_context *c, struct tsr_error *error)
     c->rows = s->guidance == 1 ? s->count : 2 * (size_t)s->count;
     c->talk = cache_of(c, (s->wants & TSR_TEXT) != 0, room);
     c->draw = cache_of(c, (s->wants & TSR_PICTURE) != 0 ? c->rows : 0, drawing);
+    c->draw_room = c->draw.capacity;
     if ((s->wants & TSR_PICTURE) != 0 && drawing <= t->codes)
         return tsr_fail(error, TSR_USAGE,
                         "a context of %zu positions is too short for a picture of %zu", drawing,
@@ -195,7 +196,7 @@ static tsr_status take_memory(struct tsr_context *c, struct tsr_error *error)
     c->exec.bytes = dry.peak;
     c->exec.base = tsr_block_new(dry.peak);
     c->talk.base = tsr_block_new(talk);
-    c->draw.base = tsr_block_new(draw);
+    c->draw.base = tsr_block_huge(draw);
     if (c->exec.base == NULL || c->talk.base == NULL || c->draw.base == NULL)
         return tsr_fail(
             error, TSR_MEMORY,
@@ -519,13 +520,14 @@ static tsr_status draw_rows(struct tsr_context *c, const int32_t *ids, size_t co
                             struct tsr_error *error)
 {
     const struct tsr_ids *names = &c->model->ids;
+    const size_t needed = count + c->model->net.traits.codes - 1;
 
     if (count == 0)
         return tsr_fail(error, TSR_USAGE, "there is no prompt");
-    if (count + c->model->net.traits.codes > c->draw.capacity + 1)
+    if (needed > c->draw_room)
         return tsr_fail(error, TSR_USAGE,
                         "the prompt takes %zu positions and the picture %zu; the context has %zu",
-                        count, c->model->net.traits.codes, c->draw.capacity);
+                        count, c->model->net.traits.codes, c->draw_room);
     free(c->draw_ids);
     c->draw_ids = malloc(2 * count * sizeof *c->draw_ids);
     if (c->draw_ids == NULL)
@@ -536,6 +538,7 @@ static tsr_status draw_rows(struct tsr_context *c, const int32_t *ids, size_t co
         c->draw_ids[count + i] = frame ? ids[i] : names->pad;
     }
     c->draw_count = count;
+    c->draw.capacity = tsr_round_up(needed, TSR_PANEL);
     return TSR_OK;
 }
 

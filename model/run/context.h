@@ -35,7 +35,9 @@ struct tsr_context {
 
     /* memory: one block for the stack, one for each cache */
     struct tsr_exec exec;
-    struct tsr_cache talk, draw;
+    struct tsr_cache talk;
+    struct tsr_cache draw; /* its capacity is what the drawing under way takes, so that it fills its */
+    size_t draw_room;      /* memory, of so many positions, from the start and without holes */
     size_t rows;     /* of a drawing: count, or twice that with guidance */
     float *logits;   /* [vocabulary], or [rows, codebook] */
     void *sampling;  /* scratch of the sample operator */
