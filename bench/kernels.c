@@ -458,12 +458,33 @@ static void print_missing(void)
                    tsr_tier_texts[tier]);
 }
 
+static int wanted(const struct bench_settings *settings, const struct shape *shape)
+{
+    return (settings->full || !shape->full) &&
+           (settings->filter == NULL || strstr(tsr_op_names[shape->op], settings->filter) != NULL);
+}
+
+/* Fails if no shape is wanted. */
+static tsr_status check_filter(const struct bench_settings *settings, struct tsr_error *error)
+{
+    for (size_t i = 0; i < bench_shape_count; i++)
+        if (wanted(settings, &bench_shapes[i]))
+            return TSR_OK;
+    return tsr_fail(error, TSR_USAGE,
+                    "--filter %.40s: in no operator's name; tessera info --kernels lists them",
+                    settings->filter);
+}
+
 tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error *error)
 {
-    json_t *const rows = json_array();
+    tsr_status status = check_filter(settings, error);
     struct limits limits;
-    tsr_status status = limits_open(&limits, settings, error);
+    json_t *rows;
 
+    if (status != TSR_OK)
+        return status;
+    rows = json_array();
+    status = limits_open(&limits, settings, error);
     if (status == TSR_OK) {
         limits_use(&limits, settings->pool);
         if (settings->full && !settings->json)
@@ -475,8 +496,7 @@ tsr_status bench_kernels(const struct bench_settings *settings, struct tsr_error
         const struct shape *const shape = &bench_shapes[i];
         uint8_t seen[256] = {0};
 
-        if ((shape->full && !settings->full) ||
-            (settings->filter != NULL && strstr(tsr_op_names[shape->op], settings->filter) == NULL))
+        if (!wanted(settings, shape))
             continue;
         /* --full: every tier that is allowed; else the best, and the best of fast math */
         for (unsigned tier = 1; tier < TSR_TIERS && status == TSR_OK; tier++) {

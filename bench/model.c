@@ -28,7 +28,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { PROMPT = 512, TOKENS = 128, ROOM = 64, REPEAT_MAX = 100, SIDE = 384 };
+enum { PROMPT = 512, TOKENS = 128, ROOM = 64, REPEAT_MAX = 100, SIDE = 384, NAME_BYTES = 32 };
 
 #define DASHES "--------------------------------"
 
@@ -288,13 +288,41 @@ static const struct group {
     {run_draw, TSR_PICTURE, 4, IMAGE4, IMAGE4},
 };
 
+/* The name of a test as the table has it, in `text`. */
+static const char *name_of(const struct bench *b, enum test test, char text[NAME_BYTES])
+{
+    const size_t named = b->results[test].named;
+
+    snprintf(text, NAME_BYTES, named > 0 ? "%s%zu" : "%s", test_names[test], named);
+    return text;
+}
+
 static int wanted(const struct bench *b, const struct group *group)
 {
     int named = b->settings->filter == NULL;
+    char text[NAME_BYTES];
 
     for (enum test t = group->first; t <= group->last; t++)
-        named = named || strstr(test_names[t], b->settings->filter) != NULL;
+        named = named || strstr(name_of(b, t, text), b->settings->filter) != NULL;
     return named && (b->info.can & group->can) == group->can;
+}
+
+/* Fails if no test of the model has the filter in its name. */
+static tsr_status check_filter(const struct bench *b, struct tsr_error *error)
+{
+    char names[(TESTS + 1) * NAME_BYTES] = "", text[NAME_BYTES];
+
+    if (b->settings->filter == NULL)
+        return TSR_OK;
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (wanted(b, &groups[i]))
+            return TSR_OK;
+        for (enum test t = groups[i].first; t <= groups[i].last; t++)
+            if ((b->info.can & groups[i].can) == groups[i].can)
+                strcat(strcat(names, " "), name_of(b, t, text));
+    }
+    return tsr_fail(error, TSR_USAGE, "--filter %.40s: in no test's name; this model has%s",
+                    b->settings->filter, names);
 }
 
 static tsr_status run_group(struct bench *b, const struct group *group, struct tsr_error *error)
@@ -357,15 +385,15 @@ static double median_of(const double *values, size_t count)
     return bench_median(sorted, count, NULL);
 }
 
-static json_t *result_json(const struct result *r, enum test test)
+static json_t *result_json(const struct bench *b, enum test test)
 {
+    const struct result *const r = &b->results[test];
     double deviation, rate;
-    char text[32];
+    char text[NAME_BYTES];
     json_t *json;
 
-    snprintf(text, sizeof text, r->named > 0 ? "%s%zu" : "%s", test_names[test], r->named);
     rate = bench_mean(r->rates, r->count, &deviation);
-    json = json_pack("{s:s,s:i,s:i,s:f,s:f,s:f}", "test", text, "units", (int)r->units, "repeats",
+    json = json_pack("{s:s,s:i,s:i,s:f,s:f,s:f}", "test", name_of(b, test, text), "units", (int)r->units, "repeats",
                      (int)r->count, "per_second", rate, "deviation", deviation, "seconds",
                      median_of(r->seconds, r->count));
     json_object_set_new(json, "share", json_real(median_of(r->shares, r->count)));
@@ -470,7 +498,6 @@ static tsr_status run_tests(struct bench *b, json_t *all, struct tsr_error *erro
 {
     tsr_status status = TSR_OK;
 
-    size_tests(b);
     if (!b->settings->json)
         print_head();
     for (size_t i = 0; i < sizeof groups / sizeof *groups && status == TSR_OK; i++) {
@@ -478,7 +505,7 @@ static tsr_status run_tests(struct bench *b, json_t *all, struct tsr_error *erro
             continue;
         status = run_group(b, &groups[i], error);
         for (enum test t = groups[i].first; t <= groups[i].last && status == TSR_OK; t++) {
-            json_t *const test = result_json(&b->results[t], t);
+            json_t *const test = result_json(b, t);
 
             if (b->results[t].count > 0 && !b->settings->json)
                 print_row(all, test);
@@ -504,19 +531,21 @@ tsr_status bench_model(const struct bench_settings *settings, struct tsr_error *
     if (b == NULL)
         return tsr_fail(error, TSR_MEMORY, "no memory for results");
     b->settings = settings;
-    status = limits_open(&b->limits, settings, error);
-    if (status == TSR_OK) {
-        limits_use(&b->limits, settings->pool);
-        status = tsr_model_open(&b->model, settings->model, &options, error);
-    }
+    status = tsr_model_open(&b->model, settings->model, &options, error);
     if (status == TSR_OK) {
         tsr_model_describe(b->model, &b->info);
+        size_tests(b);
+        status = check_filter(b, error);
+    }
+    if (status == TSR_OK)
+        status = limits_open(&b->limits, settings, error);
+    if (status == TSR_OK) {
+        limits_use(&b->limits, settings->pool);
         all = facts_json(b);
         status = time_open(b, all, error);
     }
-    if (status == TSR_OK) {
+    if (status == TSR_OK)
         status = run_tests(b, all, error);
-    }
     if (status == TSR_OK) {
         add_limits(b, all);
         if (settings->json) {

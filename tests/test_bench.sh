@@ -45,6 +45,19 @@ has "$work/err" '^SLOWER  add' '1 slower, 0 faster'
 has "$work/model.json" '"test": "pp' '"test": "tg8"' '"test": "ie"' '"test": "ig' '"test": "vd"' \
     '"test": "image"' '"test": "image4"' '"share": [0-9.e-]*[1-9]' '"peak_rss": [1-9]' '"open": [0-9.]*[1-9]'
 
+# a filter takes names as they are printed, and one that fits none is told before anything is measured
+"$program" bench model -m "$work/a.gguf" -r 1 -n 8 -t 1 --filter tg8 >"$work/out" || fail "bench model --filter: exit $?"
+has "$work/out" ' tg8 '
+! grep -q ' pp' "$work/out" || fail "--filter tg8 ran pp, too"
+"$program" bench model -m "$work/a.gguf" --filter tg128x >"$work/out" 2>"$work/err"
+[ $? = 2 ] || fail "a filter without a test is not exit 2"
+has "$work/err" '^tessera: --filter tg128x: .* pp[0-9]* tg[0-9]* ie ig[0-9]* vd image image4$'
+[ ! -s "$work/out" ] || fail "a filter without a test prints a table"
+"$program" bench kernels --filter addx >"$work/out" 2>"$work/err"
+[ $? = 2 ] || fail "a filter without an operator is not exit 2"
+has "$work/err" '^tessera: --filter addx: '
+[ ! -s "$work/out" ] || fail "a filter without an operator prints a table"
+
 # whatever parses JSON here
 if command -v python3 >/dev/null; then
     for file in limits new model; do
