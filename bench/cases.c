@@ -449,7 +449,7 @@ static int make_conv2d_tf(struct bench_case *c, const struct shape *s)
     a->x = take_floats(c, s->m * s->m * s->k);
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, s->k * sizeof(float));
-    c->units = s->m;
+    c->units = tsr_conv2d_f_units(a);
     c->memory = LIMIT_READ;
     return a->x != NULL && a->y != NULL && a->zeros != NULL;
 }
@@ -465,7 +465,7 @@ static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
         return 0;
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, cin * 4);
-    c->units = s->m;
+    c->units = tsr_conv2d_q_units(a);
     c->memory = LIMIT_READ;
     return a->y != NULL && a->zeros != NULL;
 }

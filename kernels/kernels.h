@@ -100,6 +100,7 @@ enum {
     TSR_KEY_CHUNK = 256,  /* keys that are reduced together in attention */
     TSR_REDUCE_BLOCK = 1024,
     TSR_ATTENTION_ROWS = 32, /* query rows of one unit of attention */
+    TSR_CONV_PANELS = 8,     /* panels of one unit of a convolution with many weights */
     TSR_HEAD_MAX = 512       /* largest head dimension of attention */
 };
 
@@ -344,10 +345,20 @@ struct tsr_conv2d {
     size_t oh, ow;      /* output [oh, ow, cout = weights.n] */
     size_t kh, kw, stride, pad_top, pad_left;
 };
+/* Units: an output row where the picture is larger than the weights, else 8 panels of outputs of a row, all rows of the first
+ * 8 before those of the next: a thread reads the larger of the two in part, the other again and again. */
+static inline size_t tsr_conv2d_panels(const struct tsr_conv2d *s, size_t cout)
+{
+    return s->h * s->w < s->kh * s->kw * cout ? TSR_CONV_PANELS : tsr_ceil_div(cout, TSR_PANEL);
+}
+static inline size_t tsr_conv2d_units(const struct tsr_conv2d *s, size_t cout)
+{
+    return cout == 0 ? 0 : s->oh * tsr_ceil_div(tsr_ceil_div(cout, TSR_PANEL), tsr_conv2d_panels(s, cout));
+}
 
 /*
  * conv2d_tf: weights k = (ky*kw + kx)*cin + c, weights.k = kh*kw*cin. Per output a chain over k ascending
- * from bias or +0; taps outside read +0. Unit: an output row.
+ * from bias or +0; taps outside read +0. Units: tsr_conv2d_units.
  */
 struct tsr_conv2d_f {
     struct tsr_conv2d s;
@@ -357,13 +368,13 @@ struct tsr_conv2d_f {
     float *y;                /* [oh, ow, cout] */
     const float *zeros;      /* [cin] of +0 */
 };
-static inline size_t tsr_conv2d_f_units(const struct tsr_conv2d_f *a) { return a->s.oh; }
+static inline size_t tsr_conv2d_f_units(const struct tsr_conv2d_f *a) { return tsr_conv2d_units(&a->s, a->weights.n); }
 
 /*
  * conv2d_t8: pixels quantized by quantize_rows (m = h*w, k = cin, ldc = cin_p = cin rounded up to 32);
  * weights T8 with k = (ky*kw + kx)*cin_p + c, weights.k = kh*kw*cin_p. As matmul_t8, with the activation
  * blocks of 128 restarting at each tap; taps outside have codes 0, sums 0 and scale +0, and are run over.
- * The groups that pad weights.k to 64 are not run. Unit: an output row.
+ * The groups that pad weights.k to 64 are not run. Units: tsr_conv2d_units.
  */
 struct tsr_conv2d_q {
     struct tsr_conv2d s;
@@ -373,7 +384,7 @@ struct tsr_conv2d_q {
     float *y;           /* [oh, ow, cout] */
     const void *zeros;  /* cin_p * 4 bytes of zero: codes, sums and scales of a tap outside */
 };
-static inline size_t tsr_conv2d_q_units(const struct tsr_conv2d_q *a) { return a->s.oh; }
+static inline size_t tsr_conv2d_q_units(const struct tsr_conv2d_q *a) { return tsr_conv2d_units(&a->s, a->weights.n); }
 
 /*
  * rmsnorm:   r = 1 / sqrt((float)(sum(x*x) / k) + eps);  y = (x * r) * weight      (sum's lanes: fma(x, x, lane))

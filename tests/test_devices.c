@@ -53,14 +53,14 @@ static const struct work token[] = {
     {"head", 6400, 2048 * 16, 1, 0},
 };
 
-/* The same for 576 rows at once; and the picture decoder's convolutions, whose units are rows. */
+/* The same for 576 rows at once; and the picture decoder's convolutions, whose units are rows, or 128 outputs of one. */
 static const struct work prompt[] = {
     {"norm", 576, 2048, 49, 0},
     {"q, k, v, o", 128, 2048 * 16 * 576.0, 96, 0},
     {"attention", 576, 128 * 16 * 576.0, 24, 1},
     {"gate, up", 352, 2048 * 16 * 576.0, 48, 0},
     {"down", 128, 5632 * 16 * 576.0, 24, 0},
-    {"conv 48x48", 48, 9 * 512 * 512 * 48.0, 20, 0},
+    {"conv 48x48", 4 * 48, 9 * 512 * 128 * 48.0, 20, 0},
     {"conv 192x192", 192, 9 * 256 * 256 * 192.0, 5, 0},
     {"conv 384x384", 384, 9 * 128 * 128 * 384.0, 6, 0},
 };

@@ -64,15 +64,17 @@ void tsr_conv2d_t8_ref(const void *args, size_t begin, size_t end)
     const struct tsr_conv2d_q *a = args;
     const size_t cout = a->weights.n;
 
-    for (size_t oy = begin; oy < end; oy++)
-        for (size_t ox = 0; ox < a->s.ow; ox++)
-            for (size_t panel = 0; panel * TSR_PANEL < cout; panel++) {
+    for (struct tsr_conv_part part; begin < end; begin += part.units) {
+        part = tsr_conv_part(&a->s, cout, begin, end);
+        for (size_t pixel = part.pixel; pixel < part.last; pixel++)
+            for (size_t panel = part.panel; panel < part.end; panel++) {
                 float acc[TSR_PANEL];
 
                 tsr_bias(acc, a->bias, panel, cout);
-                taps_q(acc, a, panel, oy, ox);
-                tsr_store(a->y + (oy * a->s.ow + ox) * cout, acc, panel, cout);
+                taps_q(acc, a, panel, pixel / a->s.ow, pixel % a->s.ow);
+                tsr_store(a->y + pixel * cout, acc, panel, cout);
             }
+    }
 }
 
 void tsr_conv2d_tf_ref(const void *args, size_t begin, size_t end)
@@ -80,13 +82,15 @@ void tsr_conv2d_tf_ref(const void *args, size_t begin, size_t end)
     const struct tsr_conv2d_f *a = args;
     const size_t cout = a->weights.n;
 
-    for (size_t oy = begin; oy < end; oy++)
-        for (size_t ox = 0; ox < a->s.ow; ox++)
-            for (size_t panel = 0; panel * TSR_PANEL < cout; panel++) {
+    for (struct tsr_conv_part part; begin < end; begin += part.units) {
+        part = tsr_conv_part(&a->s, cout, begin, end);
+        for (size_t pixel = part.pixel; pixel < part.last; pixel++)
+            for (size_t panel = part.panel; panel < part.end; panel++) {
                 float acc[TSR_PANEL];
 
                 tsr_bias(acc, a->bias, panel, cout);
-                taps_f(acc, a, panel, oy, ox);
-                tsr_store(a->y + (oy * a->s.ow + ox) * cout, acc, panel, cout);
+                taps_f(acc, a, panel, pixel / a->s.ow, pixel % a->s.ow);
+                tsr_store(a->y + pixel * cout, acc, panel, cout);
             }
+    }
 }

@@ -47,11 +47,12 @@ static void conv_gather(struct conv_strip *strip, const struct tsr_conv2d_q *a, 
     }
 }
 
-static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels)
+/* `pixels` output pixels from `pixel` on, of the outputs of part. */
+static void conv_strip(const struct tsr_conv2d_q *a, const struct tsr_conv_part *part, size_t pixel,
+                       size_t pixels)
 {
     const size_t groups = tsr_ceil_div(a->s.cin, TSR_GROUP), cout = a->weights.n;
     const size_t step = tsr_panel_bytes(TSR_T8, a->weights.k);
-    const size_t panels = tsr_ceil_div(cout, TSR_PANEL);
     struct amx_group w[AMX_PANELS][AMX_GROUPS] __attribute__((aligned(64)));
     float acc[AMX_TILES][AMX_PANELS][AMX_SUMS] __attribute__((aligned(64)));
     struct conv_strip strip __attribute__((aligned(64)));
@@ -66,11 +67,11 @@ static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels
                           .acc = acc};
 
     memset(&strip, 0, sizeof strip);
-    for (size_t panel = 0; panel < panels; panel += job.panels) {
+    for (size_t panel = part->panel; panel < part->end; panel += job.panels) {
         const uint8_t *const data = (const uint8_t *)a->weights.data + panel * step;
         const size_t n = panel * TSR_PANEL;
 
-        job.panels = panels - panel < AMX_PANELS ? panels - panel : AMX_PANELS;
+        job.panels = part->end - panel < AMX_PANELS ? part->end - panel : AMX_PANELS;
         amx_start(acc, job.tiles, job.panels, a->bias ? a->bias + n : NULL, cout - n);
         for (size_t tap = 0; tap < a->s.kh * a->s.kw; tap++)
             for (size_t block = 0, g = 0; g < groups; block++, g += AMX_GROUPS) {
@@ -85,21 +86,28 @@ static void conv_strip(const struct tsr_conv2d_q *a, size_t pixel, size_t pixels
     }
 }
 
+static void conv_part(const struct tsr_conv2d_q *a, const struct tsr_conv_part *part)
+{
+    const size_t cuts = tsr_ceil_div(part->last - part->pixel, CONV_PIXELS);
+
+    amx_begin(AMX_ROWS);
+    for (size_t i = 0, pixel = part->pixel; i < cuts; i++) {
+        const size_t pixels = tsr_ceil_div(part->last - pixel, cuts - i);
+        conv_strip(a, part, pixel, pixels);
+        pixel += pixels;
+    }
+    amx_end();
+}
+
 void tsr_conv2d_t8_amx(const void *args, size_t begin, size_t end)
 {
     const struct tsr_conv2d_q *a = args;
-    const size_t pixels = (end - begin) * a->s.ow;
-    const size_t cuts = tsr_ceil_div(pixels, CONV_PIXELS);
 
-    if (pixels < CONV_LEAST) {
-        tsr_conv2d_t8_avx512x2(args, begin, end);
-        return;
+    for (struct tsr_conv_part part; begin < end; begin += part.units) {
+        part = tsr_conv_part(&a->s, a->weights.n, begin, end);
+        if (part.last - part.pixel < CONV_LEAST)
+            tsr_conv2d_t8_avx512x2(args, begin, begin + part.units);
+        else
+            conv_part(a, &part);
     }
-    amx_begin(AMX_ROWS);
-    for (size_t i = 0, pixel = begin * a->s.ow; i < cuts; i++) {
-        const size_t strip = tsr_ceil_div(end * a->s.ow - pixel, cuts - i);
-        conv_strip(a, pixel, strip);
-        pixel += strip;
-    }
-    amx_end();
 }

@@ -279,5 +279,8 @@ void tsr_conv2d_tf_bf16(const void *args, size_t begin, size_t end)
     const struct tsr_conv2d_f *a = args;
     const struct bf_product p = {a->s, a->x, a->s.cin, a->zeros, a->weights, a->bias, a->y, a->weights.n};
 
-    bf_compute(&p, begin * a->s.ow, end * a->s.ow, 0, tsr_ceil_div(a->weights.n, 16));
+    for (struct tsr_conv_part part; begin < end; begin += part.units) {
+        part = tsr_conv_part(&a->s, a->weights.n, begin, end);
+        bf_compute(&p, part.pixel, part.last, part.panel, part.end);
+    }
 }
