@@ -237,7 +237,6 @@ static int make_matmul_q(struct bench_case *c, const struct shape *s)
     a->ldy = s->n;
     a->m = s->m;
     a->streams = tsr_cpu_streams();
-    c->units = tsr_matmul_q_units(a);
     c->memory = LIMIT_READ;
     return a->y != NULL;
 }
@@ -262,7 +261,6 @@ static int make_matmul_tf(struct bench_case *c, const struct shape *s)
     a->y = take_output(c, s->m * s->n);
     a->ldy = s->n;
     a->m = s->m;
-    c->units = tsr_matmul_f_units(a);
     c->memory = LIMIT_READ;
     return a->x != NULL && a->y != NULL;
 }
@@ -283,7 +281,6 @@ static int make_gather_rows(struct bench_case *c, const struct shape *s)
     a->count = s->m;
     a->y = take_output(c, s->m * s->k);
     a->ldy = s->k;
-    c->units = s->m;
     return a->y != NULL;
 }
 
@@ -340,7 +337,6 @@ static int make_kv_store(struct bench_case *c, const struct shape *s)
     a->rows = s->m;
     c->out = a->kv.k[0];
     c->out_bytes = s->m * s->k * 2;
-    c->units = tsr_kv_store_units(a);
     return a->k != NULL && a->v != NULL && a->start != NULL;
 }
 
@@ -390,7 +386,6 @@ static int make_attention(struct bench_case *c, const struct shape *s)
         c->merge.triples = a->triples = take_output(c, a->parts * (s->k + 2));
         c->merges = 1;
     }
-    c->units = tsr_attention_units(a);
     c->memory = LIMIT_READ;
     return !c->merges || a->triples != NULL;
 }
@@ -412,7 +407,6 @@ static int make_attention_merge(struct bench_case *c, const struct shape *s)
                                       s->k};
     for (size_t i = 0; limits != NULL && i < s->m; i++)
         limits[i] = (int32_t)s->n;
-    c->units = tsr_attention_merge_units(a);
     return a->triples != NULL && a->out != NULL && limits != NULL;
 }
 
@@ -426,7 +420,6 @@ static int make_codebook_nearest(struct bench_case *c, const struct shape *s)
     a->ldx = s->k;
     a->index = (int32_t *)take_output(c, s->m);
     a->m = s->m;
-    c->units = s->m;
     return a->x != NULL && a->index != NULL;
 }
 
@@ -449,7 +442,6 @@ static int make_conv2d_tf(struct bench_case *c, const struct shape *s)
     a->x = take_floats(c, s->m * s->m * s->k);
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, s->k * sizeof(float));
-    c->units = tsr_conv2d_f_units(a);
     c->memory = LIMIT_READ;
     return a->x != NULL && a->y != NULL && a->zeros != NULL;
 }
@@ -465,7 +457,6 @@ static int make_conv2d_t8(struct bench_case *c, const struct shape *s)
         return 0;
     a->y = take_output(c, s->m * s->m * s->n);
     a->zeros = take(c, cin * 4);
-    c->units = tsr_conv2d_q_units(a);
     c->memory = LIMIT_READ;
     return a->y != NULL && a->zeros != NULL;
 }
@@ -489,7 +480,6 @@ static int make_quantize_rows(struct bench_case *c, const struct shape *s)
     if (!make_codes(c, &a->q, s))
         return 0;
     *a = c->quantize;
-    c->units = s->m;
     return 1;
 }
 
@@ -505,7 +495,6 @@ static int make_norm(struct bench_case *c, struct tsr_norm *a, const struct shap
                            s->m,
                            s->k,
                            1e-6f};
-    c->units = s->m;
     return a->x != NULL && a->y != NULL && a->weight != NULL && a->bias != NULL;
 }
 
@@ -527,7 +516,6 @@ static int make_norm_quantize(struct bench_case *c, struct tsr_norm_quantize *a,
 {
     if (!make_norm(c, &a->norm, s) || !make_codes(c, &a->q, s))
         return 0;
-    c->units = tsr_norm_quantize_units(a);
     return 1;
 }
 
@@ -549,8 +537,7 @@ static int make_groupnorm_sums(struct bench_case *c, const struct shape *s)
     for (size_t i = 1; means != NULL && i < s->k; i++)
         means[i] = means[0]; /* equal within a group */
     *a = (struct tsr_groupnorm_sums){take_map(c, s->m * s->k, s->format), s->format, means, NULL, s->m, s->k, s->n};
-    c->units = tsr_groupnorm_sums_units(a);
-    a->sums = take_output(c, c->units * s->n);
+    a->sums = take_output(c, tsr_groupnorm_sums_units(a) * s->n);
     c->memory = s->m * s->k * 4 > (size_t)8 << 20 ? LIMIT_READ : LIMIT_COPY;
     return a->x != NULL && a->means != NULL && a->sums != NULL;
 }
@@ -561,7 +548,6 @@ static int make_groupnorm_fold(struct bench_case *c, const struct shape *s)
 
     *a = (struct tsr_groupnorm_fold){take_floats(c, tsr_ceil_div(s->m * (s->k / s->n), TSR_REDUCE_BLOCK) * s->n),
                                      take_output(c, s->k), s->m, s->k, s->n, 0, 1e-6f};
-    c->units = s->n;
     return a->sums != NULL && a->values != NULL;
 }
 
@@ -579,7 +565,6 @@ static int make_groupnorm_apply(struct bench_case *c, const struct shape *s)
                                       s->m,
                                       s->k,
                                       s->n != 0};
-    c->units = s->m;
     return a->x != NULL && a->y != NULL && a->means != NULL && a->scales != NULL && a->weight != NULL &&
            a->bias != NULL;
 }
@@ -589,7 +574,6 @@ static int make_cast(struct bench_case *c, const struct shape *s)
     struct tsr_cast *a = &c->args.cast;
 
     *a = (struct tsr_cast){take_map(c, s->m * s->k, s->format), take_output(c, s->m * s->k), s->format, s->m, s->k};
-    c->units = s->m;
     return a->x != NULL && a->y != NULL;
 }
 
@@ -604,7 +588,6 @@ static int make_rope_table(struct bench_case *c, const struct shape *s)
                                  take(c, s->m * half * sizeof(float)),
                                  s->m,
                                  half};
-    c->units = s->m;
     return a->positions != NULL && a->inv_freq != NULL && a->cosines != NULL && a->sines != NULL;
 }
 
@@ -623,7 +606,6 @@ static int make_rope(struct bench_case *c, const struct shape *s)
         take_floats(c, s->m * width), width, cosines, sines, s->m, s->extra, s->k, 0};
     c->out = a->x;
     c->out_bytes = s->m * width * sizeof(float);
-    c->units = s->m;
     return a->x != NULL;
 }
 
@@ -631,7 +613,6 @@ static int make_rows(struct bench_case *c, struct tsr_rows *a, const struct shap
 {
     *a = (struct tsr_rows){
         take_floats(c, s->m * s->k), s->k, take_output(c, s->m * s->k), s->k, s->m, s->k};
-    c->units = s->m;
     return a->x != NULL && a->y != NULL;
 }
 
@@ -662,7 +643,6 @@ static int make_rows2(struct bench_case *c, struct tsr_rows2 *a, const struct sh
                             s->k,
                             s->m,
                             s->k};
-    c->units = s->m;
     return a->a != NULL && a->b != NULL && a->y != NULL;
 }
 
@@ -676,7 +656,6 @@ static int make_silu_mul_quantize(struct bench_case *c, const struct shape *s)
 
     if (!make_rows2(c, &a->rows, s) || !make_codes(c, &a->q, s))
         return 0;
-    c->units = tsr_rows2_quantize_units(a);
     return 1;
 }
 static int make_add(struct bench_case *c, const struct shape *s)
@@ -690,7 +669,6 @@ static int make_upsample2x(struct bench_case *c, const struct shape *s)
     const size_t count = s->m * s->m * s->k;
 
     *a = (struct tsr_upsample){take_floats(c, count), take_output(c, 4 * count), s->m, s->m, s->k};
-    c->units = s->m;
     return a->x != NULL && a->y != NULL;
 }
 
@@ -717,7 +695,6 @@ static int make_resize(struct bench_case *c, const struct shape *s)
         x, take(c, s->m * s->k * 3), s->m, s->n, 3, s->k, taps, first, count, coef, 0};
     c->out = a->y;
     c->out_bytes = s->m * s->k * 3;
-    c->units = s->m;
     return a->y != NULL;
 }
 
@@ -727,7 +704,6 @@ static int make_argmax(struct bench_case *c, const struct shape *s)
 
     *a = (struct tsr_argmax){take_floats(c, s->m * s->k), s->k, (int32_t *)take_output(c, s->m),
                              s->m, s->k};
-    c->units = s->m;
     return a->x != NULL && a->index != NULL;
 }
 
@@ -747,7 +723,6 @@ static int make_sample(struct bench_case *c, const struct shape *s)
                              5,
                              1,
                              1};
-    c->units = s->m;
     return a->cond != NULL && a->uncond != NULL && a->u != NULL && a->index != NULL &&
            a->scratch != NULL;
 }
@@ -759,6 +734,19 @@ static int (*const makers[TSR_OPS])(struct bench_case *, const struct shape *) =
 #define OP(name, args) make_##name,
 #include "kernels.def"
 };
+
+/* The units of the operator that the case was made for. */
+static size_t units_of(const struct bench_case *c)
+{
+    switch (c->shape->op) {
+#define OP(name, args_)                                                                            \
+    case TSR_OP_##name:                                                                            \
+        return tsr_##args_##_units(&c->args.name);
+#include "kernels.def"
+    default:
+        return 0;
+    }
+}
 
 tsr_status case_make(struct bench_case *c, const struct shape *shape, struct limits *limits,
                      struct tsr_error *error)
@@ -772,6 +760,7 @@ tsr_status case_make(struct bench_case *c, const struct shape *shape, struct lim
     c->memory = LIMIT_COPY;
     if (!makers[shape->op](c, shape))
         return tsr_fail(error, TSR_MEMORY, "no memory to time %s", tsr_op_names[shape->op]);
+    c->units = units_of(c);
     work = tsr_op_work((enum tsr_op)shape->op, &c->args);
     c->ops = work.operations;
     c->bytes = work.weights > work.rows ? work.weights : work.rows;
