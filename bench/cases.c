@@ -514,9 +514,7 @@ static int make_l2norm(struct bench_case *c, const struct shape *s)
 static int make_norm_quantize(struct bench_case *c, struct tsr_norm_quantize *a,
                               const struct shape *s)
 {
-    if (!make_norm(c, &a->norm, s) || !make_codes(c, &a->q, s))
-        return 0;
-    return 1;
+    return make_norm(c, &a->norm, s) && make_codes(c, &a->q, s);
 }
 
 static int make_rmsnorm_quantize(struct bench_case *c, const struct shape *s)
@@ -654,9 +652,7 @@ static int make_silu_mul_quantize(struct bench_case *c, const struct shape *s)
 {
     struct tsr_rows2_quantize *a = &c->args.silu_mul_quantize;
 
-    if (!make_rows2(c, &a->rows, s) || !make_codes(c, &a->q, s))
-        return 0;
-    return 1;
+    return make_rows2(c, &a->rows, s) && make_codes(c, &a->q, s);
 }
 static int make_add(struct bench_case *c, const struct shape *s)
 {

@@ -297,6 +297,12 @@ static const char *name_of(const struct bench *b, enum test test, char text[NAME
     return text;
 }
 
+/* Whether the model can do what the tests need. */
+static int able(const struct bench *b, const struct group *group)
+{
+    return (b->info.can & group->can) == group->can;
+}
+
 static int wanted(const struct bench *b, const struct group *group)
 {
     int named = b->settings->filter == NULL;
@@ -304,7 +310,7 @@ static int wanted(const struct bench *b, const struct group *group)
 
     for (enum test t = group->first; t <= group->last; t++)
         named = named || strstr(name_of(b, t, text), b->settings->filter) != NULL;
-    return named && (b->info.can & group->can) == group->can;
+    return named && able(b, group);
 }
 
 /* Fails if no test of the model has the filter in its name. */
@@ -317,9 +323,8 @@ static tsr_status check_filter(const struct bench *b, struct tsr_error *error)
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         if (wanted(b, &groups[i]))
             return TSR_OK;
-        for (enum test t = groups[i].first; t <= groups[i].last; t++)
-            if ((b->info.can & groups[i].can) == groups[i].can)
-                strcat(strcat(names, " "), name_of(b, t, text));
+        for (enum test t = groups[i].first; able(b, &groups[i]) && t <= groups[i].last; t++)
+            strcat(strcat(names, " "), name_of(b, t, text));
     }
     return tsr_fail(error, TSR_USAGE, "--filter %.40s: in no test's name; this model has%s",
                     b->settings->filter, names);

@@ -1,6 +1,6 @@
 /*
- * impl.h: the prototype of every implementation in the table. Each file that defines one includes
- * it, so that a misspelt or forgotten row of kernels.def is an error of the compiler or the linker.
+ * impl.h: the prototype of every implementation in the table, so that a misspelt or forgotten row of
+ * kernels.def is an error of the compiler or the linker; and how convolutions walk over their units.
  */
 #ifndef TSR_IMPL_H
 #define TSR_IMPL_H
