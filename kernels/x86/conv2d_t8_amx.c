@@ -12,39 +12,52 @@
 
 enum { CONV_PIXELS = AMX_TILES * AMX_ROWS, CONV_LEAST = 48 };
 
-/* What one block reads of a strip's pixels; of a last tile that is not full the rest stays as it
- * was. */
+/* What one block reads of a strip's pixels, where it does not lie in x as a tile reads it. */
 struct conv_strip {
     int8_t codes[CONV_PIXELS][TSR_ACT_BLOCK];
     float scales[CONV_PIXELS];
 };
 
-/* Groups [4 * block, ..) of `pixels` output pixels from `pixel` on, under tap (ky, kx). */
-static void conv_gather(struct conv_strip *strip, const struct tsr_conv2d_q *a, size_t pixel,
-                        size_t pixels, size_t ky, size_t kx, size_t block)
+/*
+ * The rows of a tile: groups [4 * block, ..) of AMX_ROWS output pixels from `pixel` on, under tap (ky, kx).
+ * Neighbours in x, if the block is whole and the tap inside for all; else gathered at `codes` and
+ * `scales`, zeros where it is not. Of a last tile that is not full only `pixels` are gathered, and what lay there stays.
+ */
+static struct amx_rows conv_rows(int8_t (*codes)[TSR_ACT_BLOCK], float *scales,
+                                 const struct tsr_conv2d_q *a, size_t pixel, size_t pixels,
+                                 size_t ky, size_t kx, size_t block)
 {
     const size_t at = block * TSR_ACT_BLOCK;
     const size_t bytes = a->x.ldc - at < TSR_ACT_BLOCK ? a->x.ldc - at : TSR_ACT_BLOCK;
     size_t oy = pixel / a->s.ow, ox = pixel % a->s.ow;
+    size_t y = oy * a->s.stride + ky - a->s.pad_top; /* -1 is the largest size_t */
+    size_t x = ox * a->s.stride + kx - a->s.pad_left;
 
+    if (bytes == TSR_ACT_BLOCK && a->s.stride == 1 && ox + AMX_ROWS <= a->s.ow && y < a->s.h &&
+        x < a->s.w && x + AMX_ROWS <= a->s.w)
+        return (struct amx_rows){a->x.codes + (y * a->s.w + x) * a->x.ldc + at,
+                                 a->x.scales + (y * a->s.w + x) * a->x.lds + block, a->x.ldc,
+                                 a->x.lds};
     for (size_t i = 0; i < pixels; i++) {
-        const size_t y = oy * a->s.stride + ky - a->s.pad_top;
-        const size_t x = ox * a->s.stride + kx - a->s.pad_left;
-        const int inside = y < a->s.h && x < a->s.w; /* -1 is the largest size_t */
+        const int inside = y < a->s.h && x < a->s.w;
         const size_t from = y * a->s.w + x;
 
         if (inside && bytes == TSR_ACT_BLOCK)
-            memcpy(strip->codes[i], a->x.codes + from * a->x.ldc + at, TSR_ACT_BLOCK);
+            memcpy(codes[i], a->x.codes + from * a->x.ldc + at, TSR_ACT_BLOCK);
         else if (inside)
-            memcpy(strip->codes[i], a->x.codes + from * a->x.ldc + at, bytes);
+            memcpy(codes[i], a->x.codes + from * a->x.ldc + at, bytes);
         else
-            memset(strip->codes[i], 0, TSR_ACT_BLOCK);
-        strip->scales[i] = inside ? a->x.scales[from * a->x.lds + block] : 0;
+            memset(codes[i], 0, TSR_ACT_BLOCK);
+        scales[i] = inside ? a->x.scales[from * a->x.lds + block] : 0;
+        x += a->s.stride;
         if (++ox == a->s.ow) {
             ox = 0;
             oy++;
+            y = oy * a->s.stride + ky - a->s.pad_top;
+            x = kx - a->s.pad_left;
         }
     }
+    return (struct amx_rows){codes[0], scales, TSR_ACT_BLOCK, 1};
 }
 
 /* `pixels` output pixels from `pixel` on, of the outputs of part. */
@@ -56,10 +69,8 @@ static void conv_strip(const struct tsr_conv2d_q *a, const struct tsr_conv_part 
     struct amx_group w[AMX_PANELS][AMX_GROUPS] __attribute__((aligned(64)));
     float acc[AMX_TILES][AMX_PANELS][AMX_SUMS] __attribute__((aligned(64)));
     struct conv_strip strip __attribute__((aligned(64)));
-    struct amx_job job = {.x = strip.codes[0],
-                          .scales = strip.scales,
-                          .ldx = TSR_ACT_BLOCK,
-                          .lds = 1,
+    struct amx_rows rows[AMX_TILES];
+    struct amx_job job = {.rows = rows,
                           .tiles = tsr_ceil_div(pixels, AMX_ROWS),
                           .whole = 1,
                           .ahead = a->weights.data, /* fetching ahead brought nothing */
@@ -77,7 +88,10 @@ static void conv_strip(const struct tsr_conv2d_q *a, const struct tsr_conv_part 
             for (size_t block = 0, g = 0; g < groups; block++, g += AMX_GROUPS) {
                 for (size_t p = 0; p < job.panels; p++)
                     amx_unpack(w[p], data + p * step, tap * groups + g, groups - g, 8);
-                conv_gather(&strip, a, pixel, pixels, tap / a->s.kw, tap % a->s.kw, block);
+                for (size_t i = 0, at = 0; i < job.tiles; i++, at += AMX_ROWS)
+                    rows[i] = conv_rows(strip.codes + at, strip.scales + at, a, pixel + at,
+                                        pixels - at < AMX_ROWS ? pixels - at : AMX_ROWS,
+                                        tap / a->s.kw, tap % a->s.kw, block);
                 amx_run(&job, AMX_ROWS);
             }
         for (size_t i = 0; i < pixels; i++)

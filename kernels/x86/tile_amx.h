@@ -53,12 +53,18 @@ struct amx_sums {
     float product[AMX_GROUPS][AMX_SUMS], magic[AMX_SUMS];
 };
 
-/* What runs over the unpacked weights: `tiles` tiles of R rows, in one activation block. */
+/* The R rows of a tile, in one activation block: codes ldc apart, scales lds apart. */
+struct amx_rows {
+    const int8_t *codes;
+    const float *scales;
+    size_t ldc, lds;
+};
+
+/* What runs over the unpacked weights: `tiles` tiles of R rows. */
 struct amx_job {
-    const int8_t *x;     /* [tiles * R, ldx]: the block's codes */
-    const float *scales; /* [tiles * R]: its scales, lds apart */
-    size_t ldx, lds, tiles, panels;
-    int whole; /* two stored blocks of 64 k; else of one, after which x is not read */
+    const struct amx_rows *rows; /* [tiles] */
+    size_t tiles, panels;
+    int whole; /* the block has two stored blocks of 64 k; else one, after which no codes are read */
     const struct amx_group (*w)[AMX_GROUPS]; /* [panels] */
     float (*acc)[AMX_PANELS][AMX_SUMS];      /* [tiles] */
     /* Each tile fetches `fetch` bytes of each panel's weights, from `ahead` on, a step apart. */
@@ -191,8 +197,11 @@ TILE_INLINE void amx_link(__m512 *t, const float *product, const float *scales, 
 }
 
 /* acc = fma(t, the row's scale, acc). */
-TILE_INLINE void amx_add(float *acc, const __m512 *t, const float *scale, size_t lds, int R)
+TILE_INLINE void amx_add(float *acc, const __m512 *t, const struct amx_rows *rows, int R)
 {
+    const float *scale = rows->scales;
+    const size_t lds = rows->lds;
+
     TILE_UNROLL
     for (int r = 0; r < R; r++) {
         float *to = acc + r * TSR_PANEL;
@@ -204,22 +213,22 @@ TILE_INLINE void amx_add(float *acc, const __m512 *t, const float *scale, size_t
 
 TILE_INLINE void amx_run(const struct amx_job *job, int R)
 {
-    const int8_t *x = job->x;
     const size_t half = job->whole ? 2 * TSR_GROUP : 0; /* 0: any codes do, their weights are 0 */
-    const size_t ldx = job->ldx, lds = job->lds;
-    const float *scales = job->scales, *scale = NULL;
     const struct amx_group *before = NULL; /* the unit whose products are not all added yet, */
-    float *acc = NULL;                     /* its sums, and scale */
+    const struct amx_rows *of = NULL;      /* its rows, */
+    float *acc = NULL;                     /* and sums */
     struct amx_sums sums __attribute__((aligned(64))), *const s = &sums;
     __m512 t[AMX_ROWS];
 
     for (int r = 0; r < AMX_ROWS; r++)
         _mm512_store_ps(s->magic + r * TSR_PANEL, _mm512_set1_ps(AMX_MAGIC));
     for (size_t i = 0; i < job->tiles; i++) {
-        AMX_LOAD(4, x, ldx);
-        AMX_LOAD(5, x + TSR_GROUP, ldx);
-        AMX_LOAD(6, x + half, ldx);
-        AMX_LOAD(7, x + half + TSR_GROUP, ldx);
+        const struct amx_rows *const rows = job->rows + i;
+
+        AMX_LOAD(4, rows->codes, rows->ldc);
+        AMX_LOAD(5, rows->codes + TSR_GROUP, rows->ldc);
+        AMX_LOAD(6, rows->codes + half, rows->ldc);
+        AMX_LOAD(7, rows->codes + half + TSR_GROUP, rows->ldc);
         for (size_t p = 0; p < job->panels; p++) {
             const struct amx_group *w = job->w[p];
             const char *ahead = job->ahead + p * job->step + i * job->fetch;
@@ -233,7 +242,7 @@ TILE_INLINE void amx_run(const struct amx_job *job, int R)
                 amx_link(t, s->product[2], before[2].scales, 0, R);
                 AMX_STEP(1, 3, 7, 3, 1);
                 amx_link(t, s->product[3], before[3].scales, 0, R);
-                amx_add(acc, t, scale, lds, R);
+                amx_add(acc, t, of, R);
             } else {
                 AMX_STEP(0, 2, 4, 0, 2);
                 AMX_STEP(1, 3, 5, 1, 3);
@@ -243,18 +252,16 @@ TILE_INLINE void amx_run(const struct amx_job *job, int R)
             for (size_t line = 0; line < job->fetch; line += TSR_LINE_BYTES)
                 __builtin_prefetch(ahead + line, 0, 2);
             before = w;
+            of = rows;
             acc = job->acc[i][p];
-            scale = scales;
         }
-        x += (size_t)R * ldx;
-        scales += (size_t)R * lds;
     }
     AMX_STORE(0, s->product[2]);
     AMX_STORE(1, s->product[3]);
     TILE_UNROLL
     for (int g = 0; g < AMX_GROUPS; g++)
         amx_link(t, s->product[g], before[g].scales, g == 0, R);
-    amx_add(acc, t, scale, lds, R);
+    amx_add(acc, t, of, R);
 }
 
 #endif
