@@ -123,23 +123,29 @@ uint32_t tsr_cpu_fast_tiers(void)
  * AVX512-FP16 (1.5 to 1.6 times the speed), and AMD's from family 0x1a (Zen 5) on, but for the mobile
  * models 0x2_ and 0x6_, whose units are 256 bits wide (recalled: no Zen 5 was at hand).
  *
+ * bf16, on Intel's: their vdpbf16ps does no more work in a cycle than fma does, and here takes twice that (one
+ * with AMX: matmul_tf and conv2d_tf take 1.6 to 1.8 times as long as the exact ones; a Zen 4 gains 1.5 to 1.9).
+ *
  * The avx512 tiers ask for VNNI, so the cores whose 512-bit units cost more clock than they give (the
  * first AVX-512 servers) never reach them. A model that loses goes here, with its measurement.
  */
 uint32_t tsr_cpu_slow_tiers(void)
 {
 #if defined(__x86_64__)
-    uint32_t a, b, c, d, wide = 0;
+    uint32_t a, b, c, d, wide = 0, slow = 0;
 
     __builtin_cpu_init();
-    if (__builtin_cpu_is("intel"))
+    if (__builtin_cpu_is("intel")) {
         wide = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & LEAF7_EDX_FP16);
-    else if (__builtin_cpu_is("amd") && __get_cpuid(1, &a, &b, &c, &d)) {
+        slow = 1u << TSR_TIER_bf16;
+    } else if (__builtin_cpu_is("amd") && __get_cpuid(1, &a, &b, &c, &d)) {
         const uint32_t family = (a >> 8 & 0xf) + (a >> 20 & 0xff), models = a >> 16 & 0xf;
 
         wide = family > 0x1a || (family == 0x1a && models != 2 && models != 6);
     }
-    return wide ? 0 : tsr_cpu_tiers() & 1u << TSR_TIER_avx512x2;
+    if (!wide)
+        slow |= 1u << TSR_TIER_avx512x2;
+    return slow & (tsr_cpu_tiers() | tsr_cpu_fast_tiers());
 #else
     return 0;
 #endif

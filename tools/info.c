@@ -62,8 +62,8 @@ static int show_cpu(const struct options *options)
         printf("tier         %-10s %-29s %s\n", tsr_tier_names[i], tsr_tier_texts[i],
                tiers >> i & 1    ? "in use"
                : !(able >> i & 1) ? "not in this CPU"
-               : tsr_fast_tiers >> i & 1 ? "with --math fast"
                : slow >> i & 1    ? "able, but slow here"
+               : tsr_fast_tiers >> i & 1 ? "with --math fast"
                                   : "switched off");
     return 0;
 }

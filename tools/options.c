@@ -64,7 +64,7 @@ static const struct flag flags[] = {
     {"pin", 0, RUNS | BENCH, SWITCH, AT(pin), 0, 0, NULL, "bind each thread to a core"},
     {"numa", 0, INFO | RUNS | BENCH, TEXT, AT(numa), 0, 0, "MODE", "memory of several NUMA nodes: auto (default: where it is first touched), interleave, bind (threads and memory on one node) or bind:NODE; what a mapped file has in memory already stays there, but for --load read or huge"},
     {"cpu-isa", 0, INFO | RUNS | BENCH, TEXT, AT(tiers), 0, 0, "TIER", "use kernels up to this tier (ref, avx2, avx512, ...), or without: -avx512 (also TESSERA_CPU)"},
-    {"math", 0, INFO | RUNS | BENCH, TEXT, AT(math), 0, 0, "MODE", "exact: the same bits on every machine (default); fast: bf16 products where the CPU has them, sooner"},
+    {"math", 0, INFO | RUNS | BENCH, TEXT, AT(math), 0, 0, "MODE", "exact: the same bits on every machine (default); fast: bf16 products where they take less time"},
     {"load", 0, INFO | RUNS | BENCH, TEXT, AT(load), 0, 0, "HOW", "map (default), read or huge (huge pages)"},
     {"force", 0, RUNS, SWITCH, AT(force), 0, 0, NULL, "run although the memory plan does not fit"},
     {"profile", 0, DESCRIBE | DRAW | PROBE, SWITCH, AT(profile), 0, 0, NULL, "say on stderr where the time went, operator by operator"},
