@@ -1,7 +1,7 @@
 /*
  * products_bf16.c: matmul_tf and conv2d_tf of --math fast on AVX512-BF16: inputs and weights rounded to bf16,
- * products of pairs added in f32 by vdpbf16ps, twice the work of an fma. Each factor errs by 2^-9 at most, so a
- * result errs by 2^-8 of the sum of its terms' magnitudes, and by the additions; denormals count as zero.
+ * products of pairs added in f32 by vdpbf16ps, twice the work of an fma. Each factor errs by 2^-8 at most, so a
+ * result errs by 2^-7 of the sum of its terms' magnitudes, and by the additions; denormals count as zero.
  *
  * Both are one algorithm: a product of m rows is a 1x1 convolution of a picture one pixel high. Pixels are
  * taken in strips of up to 96, k in blocks of 512, outputs in groups of 4 panels. For each block the pixels'

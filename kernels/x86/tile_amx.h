@@ -64,7 +64,7 @@ struct amx_rows {
 struct amx_job {
     const struct amx_rows *rows; /* [tiles] */
     size_t tiles, panels;
-    int whole; /* the block has two stored blocks of 64 k; else one, after which no codes are read */
+    int whole; /* the block is two stored blocks of 64 k; else one, and no codes after it are read */
     const struct amx_group (*w)[AMX_GROUPS]; /* [panels] */
     float (*acc)[AMX_PANELS][AMX_SUMS];      /* [tiles] */
     /* Each tile fetches `fetch` bytes of each panel's weights, from `ahead` on, a step apart. */
