@@ -123,8 +123,8 @@ uint32_t tsr_cpu_fast_tiers(void)
  * AVX512-FP16 (1.5 to 1.6 times the speed), and AMD's from family 0x1a (Zen 5) on, but for the mobile
  * models 0x2_ and 0x6_, whose units are 256 bits wide (recalled: no Zen 5 was at hand).
  *
- * bf16, on Intel's: their vdpbf16ps does no more work in a cycle than fma does, and here takes twice that (one
- * with AMX: matmul_tf and conv2d_tf take 1.6 to 1.8 times as long as the exact ones; a Zen 4 gains 1.5 to 1.9).
+ * bf16, on Intel's: vdpbf16ps does half of fma's work in a cycle on one with AMX, where matmul_tf and conv2d_tf take 1.6
+ * to 1.9 times as long as the exact ones, and as much on older ones (recalled). A Zen 4 gains 1.5 to 1.9.
  *
  * The avx512 tiers ask for VNNI, so the cores whose 512-bit units cost more clock than they give (the
  * first AVX-512 servers) never reach them. A model that loses goes here, with its measurement.
