@@ -18,6 +18,17 @@ struct conv_strip {
     float scales[CONV_PIXELS];
 };
 
+/* The input pixel under tap (ky, kx) of output pixel (oy, ox), and whether it is inside. */
+static inline int conv_inside(const struct tsr_conv2d *s, size_t oy, size_t ox, size_t ky,
+                              size_t kx, size_t *pixel)
+{
+    const size_t y = oy * s->stride + ky - s->pad_top; /* -1 is the largest size_t */
+    const size_t x = ox * s->stride + kx - s->pad_left;
+
+    *pixel = y * s->w + x;
+    return y < s->h && x < s->w;
+}
+
 /*
  * The rows of a tile: groups [4 * block, ..) of AMX_ROWS output pixels from `pixel` on, under tap
  * (ky, kx). Neighbours in x, if the block is whole and the tap inside for all; else gathered at
@@ -30,18 +41,14 @@ static struct amx_rows conv_rows(int8_t (*codes)[TSR_ACT_BLOCK], float *scales,
 {
     const size_t at = block * TSR_ACT_BLOCK;
     const size_t bytes = a->x.ldc - at < TSR_ACT_BLOCK ? a->x.ldc - at : TSR_ACT_BLOCK;
-    size_t oy = pixel / a->s.ow, ox = pixel % a->s.ow;
-    size_t y = oy * a->s.stride + ky - a->s.pad_top; /* -1 is the largest size_t */
-    size_t x = ox * a->s.stride + kx - a->s.pad_left;
+    size_t oy = pixel / a->s.ow, ox = pixel % a->s.ow, from;
 
-    if (bytes == TSR_ACT_BLOCK && a->s.stride == 1 && ox + AMX_ROWS <= a->s.ow && y < a->s.h &&
-        x < a->s.w && x + AMX_ROWS <= a->s.w)
-        return (struct amx_rows){a->x.codes + (y * a->s.w + x) * a->x.ldc + at,
-                                 a->x.scales + (y * a->s.w + x) * a->x.lds + block, a->x.ldc,
-                                 a->x.lds};
+    if (bytes == TSR_ACT_BLOCK && a->s.stride == 1 && ox + AMX_ROWS <= a->s.ow &&
+        conv_inside(&a->s, oy, ox + AMX_ROWS - 1, ky, kx, &from) &&
+        conv_inside(&a->s, oy, ox, ky, kx, &from))
+        return amx_rows(&a->x, from, block);
     for (size_t i = 0; i < pixels; i++) {
-        const int inside = y < a->s.h && x < a->s.w;
-        const size_t from = y * a->s.w + x;
+        const int inside = conv_inside(&a->s, oy, ox, ky, kx, &from);
 
         if (inside && bytes == TSR_ACT_BLOCK)
             memcpy(codes[i], a->x.codes + from * a->x.ldc + at, TSR_ACT_BLOCK);
@@ -50,12 +57,9 @@ static struct amx_rows conv_rows(int8_t (*codes)[TSR_ACT_BLOCK], float *scales,
         else
             memset(codes[i], 0, TSR_ACT_BLOCK);
         scales[i] = inside ? a->x.scales[from * a->x.lds + block] : 0;
-        x += a->s.stride;
         if (++ox == a->s.ow) {
             ox = 0;
             oy++;
-            y = oy * a->s.stride + ky - a->s.pad_top;
-            x = kx - a->s.pad_left;
         }
     }
     return (struct amx_rows){codes[0], scales, TSR_ACT_BLOCK, 1};
